@@ -1,0 +1,1 @@
+export type { BodyFraming, Fields, RequestHead, ResponseHead } from './message.ts';

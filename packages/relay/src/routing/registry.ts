@@ -1,0 +1,56 @@
+/** Who answers at a public address: claims (lease, epoch), look-ups, waiting for somebody who is briefly away. */
+import type { ErrorCode } from '@porthole/protocol';
+import type { Target } from './target.ts';
+
+/** A public address: a full host name in lower case, or a port of the TCP door. */
+export type Address = { readonly host: string } | { readonly port: number };
+
+export interface Claim {
+  readonly address: Address;
+  /** The token's owner; only the same identity takes a lease over. */
+  readonly identity: string;
+  readonly target: Target;
+  /** Share the address with other claims of the identity that say so too. */
+  readonly pool: boolean;
+  /** Called once when the claim ends against its holder's will (taken over, revoked). */
+  readonly onLost: (code: ErrorCode, detail: string) => void;
+}
+
+/** A claim that stands. Its epoch fences off whatever an older holder still says. */
+export interface Lease {
+  readonly address: Address;
+  readonly identity: string;
+  readonly epoch: number;
+  /** The holder lost its carrier: keep the address for the grace time, let requests wait. */
+  suspend(): void;
+  /** The holder is back. */
+  restore(): void;
+  /** Frees the address at once. Idempotent; does nothing when another lease has taken over since. */
+  release(): void;
+}
+
+export type ClaimOutcome =
+  | { readonly ok: true; readonly lease: Lease }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+/** What a look-up finds. `away`: somebody holds the address but cannot take a request just now. */
+export type Resolution =
+  | { readonly state: 'ready'; readonly target: Target }
+  | { readonly state: 'away' }
+  | { readonly state: 'unknown' };
+
+/** Ends when the address is ready, when it is not held any more, or when the time is over. Never rejects. */
+export interface Waiting {
+  readonly done: Promise<Resolution>;
+  /** The visitor has gone: give the place back. */
+  cancel(): void;
+}
+
+export interface RouteRegistry {
+  claim(claim: Claim): ClaimOutcome;
+  /** On the path of every request: one Map look-up. `host` is lower case without port or trailing dot. */
+  resolveHost(host: string): Resolution;
+  resolvePort(port: number): Resolution;
+  /** Undefined when as many requests wait already as may (per address and in all). */
+  wait(address: Address, timeoutMs: number): Waiting | undefined;
+}
