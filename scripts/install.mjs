@@ -19,7 +19,8 @@ export function ensureInstalled(root) {
       ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: 'inherit' })
       : spawnSync('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
   if (result.error !== undefined) return `npm could not be started: ${result.error.message}`;
-  if (result.status !== 0) return '`npm ci` failed; what it said is above. A network or registry problem is the usual reason.';
+  if (result.status !== 0)
+    return '`npm ci` failed; what it said is above. A network or registry problem is the usual reason.';
   return undefined;
 }
 
@@ -43,11 +44,14 @@ export function isInstalled(root) {
 function mayBeMissing(entry) {
   if (!entry.optional) return false;
   const { os, cpu, libc } = entry;
-  const isForThisMachine = [os].flat().includes(process.platform) && [cpu].flat().includes(process.arch) && libc === undefined;
+  const isForThisMachine =
+    [os].flat().includes(process.platform) && [cpu].flat().includes(process.arch) && libc === undefined;
   return !isForThisMachine;
 }
 
 function isSame(wanted, present) {
   if (present === undefined) return false;
-  return wanted.version === present.version && wanted.resolved === present.resolved && wanted.integrity === present.integrity;
+  return (
+    wanted.version === present.version && wanted.resolved === present.resolved && wanted.integrity === present.integrity
+  );
 }

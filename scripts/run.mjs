@@ -45,7 +45,10 @@ function isNewEnough(version) {
 
 function findNode() {
   if (isNewEnough(process.version)) return process.execPath;
-  const packaged = process.platform === 'win32' ? `node-win-${process.arch}/bin/node.exe` : `node-${process.platform}-${process.arch}/bin/node`;
+  const packaged =
+    process.platform === 'win32'
+      ? `node-win-${process.arch}/bin/node.exe`
+      : `node-${process.platform}-${process.arch}/bin/node`;
   const path = join(root, 'node_modules', packaged);
   if (existsSync(path)) return path;
   return fail(
@@ -85,7 +88,9 @@ function tool(packageName, bin, argv, env) {
 
 function buildProjects() {
   const names = ['protocol', 'agent', 'cli', 'relay'];
-  return names.map((name) => join('packages', name)).filter((folder) => existsSync(join(root, folder, 'tsconfig.json')));
+  return names
+    .map((name) => join('packages', name))
+    .filter((folder) => existsSync(join(root, folder, 'tsconfig.json')));
 }
 
 /** Every test, or those named. The last line says how many passed and failed, whatever vitest has printed before. */
@@ -107,7 +112,10 @@ async function check(args) {
     ['types', () => tool('typescript', 'tsc', ['-p', 'tsconfig.json'])],
     ['lint', () => tool('oxlint', 'oxlint', ['--type-aware', '--deny-warnings'])],
     ['format', () => tool('@biomejs/biome', 'biome', ['format', '.'])],
-    ['dependencies', () => tool('knip', 'knip', ['--include', 'dependencies,unlisted,unresolved,binaries', '--no-progress'])],
+    [
+      'dependencies',
+      () => tool('knip', 'knip', ['--include', 'dependencies,unlisted,unresolved,binaries', '--no-progress']),
+    ],
     ['build', () => COMMANDS.build([])],
   ];
   const failures = [];
