@@ -86,6 +86,18 @@ export const ERRORS = {
   NOT_A_RELAY: { wire: 165, retryable: true, exit: 1, message: 'Whatever answers at this address is not a Porthole relay.', hint: 'Check the relay URL.' },
   FILE_UNREADABLE: { wire: 166, retryable: false, exit: 2, message: 'A file could not be read.', hint: 'Check its path and permissions.' },
   STORE_FAILED: { wire: 167, status: 503, retryable: true, exit: 1, message: "The relay's store could not be written or read.", hint: 'Check free space and permissions of the data folder.' },
+
+  // Certificates and the bytes before TLS, 200 to 219.
+  ACME_UNREACHABLE: { wire: 200, retryable: true, exit: 1, message: 'The certificate authority could not be reached.', hint: 'Check the directory address, DNS and outgoing HTTPS of this machine; the relay keeps trying.' },
+  ACME_BAD_ANSWER: { wire: 201, retryable: true, exit: 1, message: 'The certificate authority gave an answer that is not valid.', hint: 'Check that the directory address is an ACME server; the relay keeps trying.' },
+  ACME_REFUSED: { wire: 202, retryable: false, exit: 1, message: 'The certificate authority refused the request.', hint: 'Read what it says and correct the account, the terms or the name.' },
+  ACME_RATE_LIMITED: { wire: 203, retryable: true, exit: 1, message: 'The certificate authority says that too much was asked of it.', hint: 'Wait until the time it names; use its staging directory for experiments.' },
+  ACME_CHALLENGE_FAILED: { wire: 204, retryable: true, exit: 1, message: 'The certificate authority could not verify that the name leads here.', hint: 'Check the DNS records of the name and that ports 80 and 443 (or 53 for wildcards) are reachable from outside.' },
+  CERTIFICATE_TIMEOUT: { wire: 205, retryable: true, exit: 1, message: 'The certificate did not come in time.', hint: 'The relay tries again by itself; look into its log if it lasts.' },
+  CERTIFICATE_NOT_ALLOWED: { wire: 206, retryable: true, exit: 3, message: 'No certificate is asked for this name just now.', hint: 'Prove the ownership of the name, or wait until the limit named has room again.' },
+  CERTIFICATE_INVALID: { wire: 207, retryable: false, exit: 2, message: 'A certificate or key cannot be used.', hint: 'Check that the files are PEM, belong together, cover the names and have not expired.' },
+  BAD_PROXY_HEADER: { wire: 208, retryable: false, message: 'The connection did not begin with a valid PROXY protocol header.', hint: 'Make the load balancer send PROXY protocol v1 or v2, or take its address off the trusted list.' },
+  BAD_CLIENT_HELLO: { wire: 209, retryable: false, message: 'The connection did not begin with a valid TLS ClientHello.', hint: 'Speak TLS on this port.' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
