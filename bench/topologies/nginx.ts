@@ -1,0 +1,131 @@
+/** Debian's nginx three times: the origin, and the two reverse proxies that are the same topology as a tunnel, in C. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { delayed } from '../delayed.ts';
+import { findOnPath, freePort, listening, runToEnd, type RunningProgram, type Workbench } from '../processes.ts';
+import type { Origin, Path, Topology } from './topology.ts';
+
+const SINK = fileURLToPath(new URL('../sink.ts', import.meta.url));
+export const SMALL_ANSWER = 'Hello from the origin, 35 bytes ok!\n'.slice(0, 35);
+
+export const FILES = { '1g': 1024 ** 3, '256m': 256 * 1024 ** 2, '4g': 4 * 1024 ** 3 } as const;
+
+export async function startOrigin(bench: Workbench): Promise<Origin> {
+  // Sparse files: no disk is read.
+  for (const [name, bytes] of Object.entries(FILES)) await runToEnd('truncate', ['-s', String(bytes), join(bench.folder, name)]);
+  writeFileSync(join(bench.folder, '10k'), Buffer.alloc(10_000, 'x'));
+  const filesPort = await freePort();
+  await startNginx(
+    bench,
+    filesPort,
+    `server {
+      listen 127.0.0.1:${filesPort} backlog=4096;
+      root ${bench.folder};
+      location = /small { default_type text/plain; return 200 "${SMALL_ANSWER}"; }
+    }`,
+    'open_file_cache max=16;',
+  );
+  const sinkPort = await freePort();
+  await bench.startNode(SINK, [String(sinkPort)]).line(/sink ready/);
+  return { filesPort, sinkPort };
+}
+
+export const direct: Topology = {
+  name: 'direct',
+  isAvailable: () => findOnPath('nginx') !== undefined,
+  async open(bench, origin, oneWayMs): Promise<Path> {
+    const files = await delayed(bench, origin.filesPort, oneWayMs);
+    const sink = await delayed(bench, origin.sinkPort, oneWayMs);
+    return {
+      files: { port: files.port, host: 'bench.localhost' },
+      sink: { port: sink.port, host: 'bench.localhost' },
+      pids: {},
+      close: async () => {
+        await files.program?.stop();
+        await sink.program?.stop();
+      },
+    };
+  },
+};
+
+export const twoNginx: Topology = {
+  name: 'two nginx',
+  isAvailable: () => findOnPath('nginx') !== undefined,
+  async open(bench, origin, oneWayMs): Promise<Path> {
+    const innerPort = await freePort();
+    const inner = await startNginx(bench, innerPort, passTo(innerPort, origin.filesPort, origin.sinkPort));
+    const line = await delayed(bench, innerPort, oneWayMs);
+    const outerPort = await freePort();
+    const outer = await startNginx(bench, outerPort, passTo(outerPort, line.port, line.port));
+    return {
+      files: { port: outerPort, host: 'bench.localhost' },
+      sink: { port: outerPort, host: 'bench.localhost' },
+      pids: { outer: outer.pid, inner: inner.pid },
+      close: async () => {
+        await outer.stop();
+        await inner.stop();
+        await line.program?.stop();
+      },
+    };
+  },
+};
+
+/**
+ * One reverse proxy. Kept-alive on both sides for as long as it likes; bodies are streamed, not spooled to disk, since
+ * a tunnel does not spool either and a disk would only slow nginx down. Everything else is nginx's default.
+ */
+function passTo(listenPort: number, filesPort: number, sinkPort: number): string {
+  const upstream = (name: string, port: number): string =>
+    `upstream ${name} { server 127.0.0.1:${port}; keepalive 1024; keepalive_requests 100000000; }`;
+  return `${upstream('files', filesPort)}
+    ${upstream('sink', sinkPort)}
+    server {
+      listen 127.0.0.1:${listenPort} backlog=4096;
+      client_max_body_size 0;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_max_temp_file_size 0;
+      proxy_request_buffering off;
+      location / { proxy_pass http://files; }
+      location /upload { proxy_pass http://sink; }
+    }`;
+}
+
+async function startNginx(bench: Workbench, port: number, server: string, extra = ''): Promise<RunningProgram> {
+  const file = join(bench.folder, `nginx-${port}.conf`);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `${name}_temp_path ${join(bench.folder, `${name}-${port}`)};`)
+    .join('\n');
+  writeFileSync(
+    file,
+    `daemon off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+pid ${join(bench.folder, `nginx-${port}.pid`)};
+error_log stderr error;
+events { worker_connections 32768; }
+http {
+  ${temporary}
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 100000000;
+  keepalive_timeout 3600s;
+  send_timeout 3600s;
+  ${extra}
+  ${server}
+}
+`,
+  );
+  const program = bench.start(findOnPath('nginx') as string, ['-p', bench.folder, '-c', file, '-e', 'stderr', '-g', userDirective()]);
+  await listening(port);
+  return program;
+}
+
+/** Root's nginx gives its worker to nobody, who may not read the benchmark's folder. */
+function userDirective(): string {
+  return process.getuid?.() === 0 ? 'user root;' : '';
+}
