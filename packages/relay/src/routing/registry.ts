@@ -12,6 +12,8 @@ export interface Claim {
   readonly target: Target;
   /** Share the address with other claims of the identity that say so too. */
   readonly pool: boolean;
+  /** How many claims the identity may have standing, this one included; TUNNEL_LIMIT past it. Absent: no such limit. */
+  readonly maxTunnels?: number | undefined;
   /** Called once when the claim ends against its holder's will (taken over, revoked). */
   readonly onLost: (code: ErrorCode, detail: string) => void;
 }
