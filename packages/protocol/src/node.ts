@@ -1,0 +1,358 @@
+/**
+ * Binds the pure protocol to Node: carriers over sockets and WebSockets, the pump that moves frames between a lane and
+ * its carrier, and the clock. The only file of this package that knows sockets and timers.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { PortholeError } from './errors.ts';
+import { EXPORTER_BYTES, EXPORTER_LABEL } from './handshake.ts';
+import { ACK_DELAY_MS, type Lane } from './lane.ts';
+
+/** Monotonic milliseconds. */
+export function monotonicNow(): number {
+  return performance.now();
+}
+
+/** The byte channel under a lane. */
+export interface Carrier {
+  readonly kind: 'upgrade' | 'websocket';
+  /** The other end's address, for logs. */
+  readonly remoteAddress: string;
+  /** Bytes handed over and not yet taken by the kernel. */
+  readonly pendingBytes: number;
+  /** Bytes, room to write, the end. Set before the first event loop turn ends; may be replaced. */
+  receiver: CarrierReceiver | undefined;
+  /** False: wait for `onDrain`. */
+  write(buffers: Buffer[]): boolean;
+  /** Keying material exported from TLS (RFC 5705); undefined on a plain carrier or one whose TLS ends elsewhere. */
+  keyingMaterial(): Buffer | undefined;
+  /** Stops and starts reading. */
+  pause(): void;
+  resume(): void;
+  /** Closes once everything written has left. */
+  end(): void;
+  /** Closes now. */
+  destroy(): void;
+}
+
+export interface CarrierReceiver {
+  onBytes(chunk: Buffer): void;
+  onDrain(): void;
+  /** Once. Nothing comes after it. */
+  onClosed(reason: PortholeError | undefined): void;
+}
+
+/** Frames straight on a socket, plain or TLS, after the 101. `head`: bytes that came along with the upgrade. */
+export class SocketCarrier implements Carrier {
+  readonly kind = 'upgrade';
+  readonly remoteAddress: string;
+  receiver: CarrierReceiver | undefined;
+  readonly #socket: Socket;
+  readonly #keyingMaterial: Buffer | undefined;
+  #closed = false;
+  #error: Error | undefined;
+
+  constructor(socket: Socket, head: Buffer) {
+    this.#socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.#keyingMaterial = exportKeyingMaterial(socket);
+    socket.setNoDelay(true);
+    socket.setTimeout(0);
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
+    // The other end has nothing more to say: a carrier needs both directions.
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => this.#onClose());
+    socket.on('drain', () => this.receiver?.onDrain());
+    if (head.length > 0) socket.unshift(head);
+    socket.on('data', (chunk: Buffer) => this.receiver?.onBytes(chunk));
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(buffers: Buffer[]): boolean {
+    if (this.#closed) return true;
+    if (buffers.length === 1) return this.#socket.write(buffers[0] as Buffer);
+    this.#socket.cork();
+    let room = true;
+    for (const buffer of buffers) room = this.#socket.write(buffer);
+    this.#socket.uncork();
+    return room || this.#socket.writableLength < this.#socket.writableHighWaterMark;
+  }
+
+  keyingMaterial(): Buffer | undefined {
+    return this.#keyingMaterial;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const receiver = this.receiver;
+    this.receiver = undefined;
+    receiver?.onClosed(this.#error === undefined ? undefined : new PortholeError('RELAY_UNREACHABLE', this.#error.message, { cause: this.#error }));
+  }
+}
+
+/** What this package needs of `ws`, which it does not depend on. */
+export interface WebSocketLike {
+  readonly bufferedAmount: number;
+  on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown;
+  on(event: 'close', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  send(data: Buffer, callback: (error?: Error | null) => void): void;
+  pause(): void;
+  resume(): void;
+  close(code?: number): void;
+  terminate(): void;
+}
+
+const WEBSOCKET_HIGH_BYTES = 65_536;
+
+/** Frames in binary WebSocket messages, whose borders mean nothing: for ways that refuse the plain upgrade. */
+export class WebSocketCarrier implements Carrier {
+  readonly kind = 'websocket';
+  readonly remoteAddress: string;
+  receiver: CarrierReceiver | undefined;
+  readonly #webSocket: WebSocketLike;
+  readonly #keyingMaterial: Buffer | undefined;
+  #pending = 0;
+  #wantsDrain = false;
+  #closed = false;
+
+  constructor(webSocket: WebSocketLike, socket: Socket | undefined) {
+    this.#webSocket = webSocket;
+    this.remoteAddress = socket?.remoteAddress ?? '';
+    this.#keyingMaterial = socket === undefined ? undefined : exportKeyingMaterial(socket);
+    webSocket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    webSocket.on('close', () => this.#onClose());
+    webSocket.on('error', () => webSocket.terminate());
+  }
+
+  get pendingBytes(): number {
+    return this.#pending;
+  }
+
+  write(buffers: Buffer[]): boolean {
+    if (this.#closed) return true;
+    const message = buffers.length === 1 ? (buffers[0] as Buffer) : Buffer.concat(buffers);
+    this.#pending += message.length;
+    this.#webSocket.send(message, () => this.#onSent(message.length));
+    this.#wantsDrain = this.#pending >= WEBSOCKET_HIGH_BYTES;
+    return !this.#wantsDrain;
+  }
+
+  keyingMaterial(): Buffer | undefined {
+    return this.#keyingMaterial;
+  }
+
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  end(): void {
+    this.#webSocket.close(1000);
+  }
+
+  destroy(): void {
+    this.#webSocket.terminate();
+  }
+
+  #onSent(bytes: number): void {
+    this.#pending -= bytes;
+    if (!this.#wantsDrain || this.#pending > 0) return;
+    this.#wantsDrain = false;
+    this.receiver?.onDrain();
+  }
+
+  #onMessage(data: unknown, isBinary: boolean): void {
+    if (!isBinary || !Buffer.isBuffer(data)) this.#webSocket.close(1003);
+    else this.receiver?.onBytes(data);
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const receiver = this.receiver;
+    this.receiver = undefined;
+    receiver?.onClosed(undefined);
+  }
+}
+
+function exportKeyingMaterial(socket: Socket): Buffer | undefined {
+  const tls = socket as Partial<TLSSocket>;
+  if (tls.encrypted !== true || tls.exportKeyingMaterial === undefined) return undefined;
+  return (socket as TLSSocket).exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0));
+}
+
+export interface PumpEvents {
+  /** The carrier is gone and the lane detached; `reason` is undefined for a clean close. */
+  onDetached(reason: PortholeError | undefined): void;
+  /** The other end broke the protocol: the session has to be closed with this error. */
+  onViolation(error: PortholeError): void;
+}
+
+/** A carrier is dropped when this many heartbeats pass without a byte from the other end. */
+const SILENT_HEARTBEATS = 2;
+const PULL_BYTES = 262_144;
+
+/**
+ * Moves frames between one lane and one carrier until the carrier dies or `stop` is called. Frames of one event-loop
+ * turn leave in one write. The lane must be attached already.
+ */
+export class LanePump implements CarrierReceiver {
+  readonly #lane: Lane;
+  readonly #carrier: Carrier;
+  readonly #events: PumpEvents;
+  readonly #heartbeatMs: number;
+  readonly #flush = (): void => this.#onFlush();
+  readonly #heartbeat: NodeJS.Timeout;
+  #ackTimer: NodeJS.Timeout | undefined;
+  #flushScheduled = false;
+  #blocked = false;
+  #stopped = false;
+  #lastReceived: number;
+  #lastTick: number;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(lane: Lane, carrier: Carrier, heartbeatMs: number, events: PumpEvents) {
+    this.#lane = lane;
+    this.#carrier = carrier;
+    this.#events = events;
+    this.#heartbeatMs = heartbeatMs;
+    this.#lastReceived = monotonicNow();
+    this.#lastTick = this.#lastReceived;
+    this.#heartbeat = setInterval(() => this.#onTick(), heartbeatMs / 2);
+    carrier.receiver = this;
+    this.wantWrite();
+  }
+
+  get carrier(): Carrier {
+    return this.#carrier;
+  }
+
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  /** Milliseconds since the other end was heard last. */
+  get silentMs(): number {
+    return monotonicNow() - this.#lastReceived;
+  }
+
+  /** The lane has something to send: send it when this event-loop turn ends. */
+  wantWrite(): void {
+    if (this.#flushScheduled || this.#blocked || this.#stopped) return;
+    this.#flushScheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  /** Lets go of lane and carrier. `farewell` is written first, then the carrier closed; without it, closed at once. */
+  stop(farewell?: Buffer): void {
+    if (this.#stopped) return;
+    this.#release();
+    if (farewell === undefined) {
+      this.#carrier.destroy();
+      return;
+    }
+    this.#carrier.write([farewell]);
+    this.#carrier.end();
+    // An end that is not answered must not keep the socket for ever.
+    setTimeout(() => this.#carrier.destroy(), this.#heartbeatMs).unref();
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.#stopped) return;
+    this.#lastReceived = monotonicNow();
+    this.#bytesIn += chunk.length;
+    try {
+      this.#lane.receive(chunk);
+    } catch (error) {
+      if (!(error instanceof PortholeError)) throw error;
+      this.#events.onViolation(error);
+      return;
+    }
+    if (this.#ackTimer === undefined && this.#lane.ackPending) this.#ackTimer = setTimeout(() => this.#onAckDue(), ACK_DELAY_MS);
+  }
+
+  onDrain(): void {
+    this.#blocked = false;
+    this.wantWrite();
+  }
+
+  onClosed(reason: PortholeError | undefined): void {
+    if (this.#stopped) return;
+    this.#release();
+    this.#events.onDetached(reason);
+  }
+
+  #onFlush(): void {
+    this.#flushScheduled = false;
+    if (this.#stopped || this.#blocked) return;
+    const buffers = this.#lane.pull(PULL_BYTES, this.#carrier.pendingBytes === 0);
+    if (buffers.length === 0) return;
+    for (const buffer of buffers) this.#bytesOut += buffer.length;
+    if (!this.#carrier.write(buffers)) this.#blocked = true;
+    else if (this.#lane.wantsWrite) this.wantWrite();
+  }
+
+  #onAckDue(): void {
+    this.#ackTimer = undefined;
+    if (!this.#stopped) this.#lane.acknowledge();
+  }
+
+  #onTick(): void {
+    const now = monotonicNow();
+    const late = now - this.#lastTick > this.#heartbeatMs;
+    this.#lastTick = now;
+    const silentMs = now - this.#lastReceived;
+    // Timers run before sockets are read: after a busy or suspended event loop, look again at what has arrived first.
+    if (late && silentMs > this.#heartbeatMs) {
+      this.#lane.ping();
+      return;
+    }
+    if (silentMs >= SILENT_HEARTBEATS * this.#heartbeatMs) {
+      this.#release();
+      this.#carrier.destroy();
+      this.#events.onDetached(new PortholeError('RELAY_UNREACHABLE', `nothing heard for ${Math.round(silentMs)} ms`));
+      return;
+    }
+    if (silentMs >= this.#heartbeatMs / 2) this.#lane.ping();
+    this.#lane.shrink();
+  }
+
+  #release(): void {
+    this.#stopped = true;
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#ackTimer);
+    this.#carrier.receiver = undefined;
+    this.#lane.detach();
+  }
+}

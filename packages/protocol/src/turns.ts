@@ -1,0 +1,82 @@
+/** Whose turn it is on a lane: streams with little to say before bulk transfers, and within both in order of arrival. */
+import type { Batch } from './batch.ts';
+import { DATA_PAYLOAD_BYTES } from './frame.ts';
+import type { SessionStream } from './session-stream.ts';
+
+/** A first-in, first-out list that never shifts an array. */
+class Ring {
+  #items: SessionStream[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  push(stream: SessionStream): void {
+    this.#items.push(stream);
+  }
+
+  shift(): SessionStream | undefined {
+    if (this.#first === this.#items.length) return undefined;
+    const stream = this.#items[this.#first] as SessionStream;
+    this.#first += 1;
+    if (this.#first === this.#items.length) {
+      this.#items = [];
+      this.#first = 0;
+    } else if (this.#first > 1_024) {
+      this.#items.splice(0, this.#first);
+      this.#first = 0;
+    }
+    return stream;
+  }
+}
+
+export class Turns {
+  readonly #urgent = new Ring();
+  readonly #quiet = new Ring();
+  readonly #bulk = new Ring();
+
+  /** Whether anybody waits; with `withBulk` false, whether anybody but bulk transfers does. */
+  waits(withBulk: boolean): boolean {
+    return this.#urgent.length > 0 || this.#quiet.length > 0 || (withBulk && this.#bulk.length > 0);
+  }
+
+  enqueue(stream: SessionStream, now: number): void {
+    stream.queued = true;
+    (stream.isQuiet(now) ? this.#quiet : this.#bulk).push(stream);
+  }
+
+  enqueueUrgent(stream: SessionStream): void {
+    if (stream.urgent) return;
+    stream.urgent = true;
+    this.#urgent.push(stream);
+  }
+
+  /** CREDIT and RESET frames; always, for they are few and others wait for them. */
+  emitUrgent(batch: Batch): void {
+    for (let stream = this.#urgent.shift(); stream !== undefined; stream = this.#urgent.shift()) {
+      stream.urgent = false;
+      stream.emitUrgent(batch);
+    }
+  }
+
+  /** One quantum each, until `quietLimit` (`bulkLimit`) bytes are in the batch. Writers that may go on are listed. */
+  emit(batch: Batch, quietLimit: number, bulkLimit: number, now: number, writable: SessionStream[]): void {
+    this.#emitFrom(this.#quiet, batch, quietLimit, now, writable);
+    this.#emitFrom(this.#bulk, batch, bulkLimit, now, writable);
+  }
+
+  #emitFrom(ring: Ring, batch: Batch, limit: number, now: number, writable: SessionStream[]): void {
+    while (batch.bytes < limit) {
+      const stream = ring.shift();
+      if (stream === undefined) return;
+      stream.queued = false;
+      if (!stream.sendable) continue;
+      if (stream.emit(batch, DATA_PAYLOAD_BYTES, now)) writable.push(stream);
+      if (stream.sendable) {
+        stream.queued = true;
+        this.#bulk.push(stream);
+      }
+    }
+  }
+}
