@@ -14,11 +14,20 @@ export interface WrkOutcome {
 }
 
 export async function wrk(place: Place, path: string, connections: number, seconds: number): Promise<WrkOutcome> {
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-H', `Host: ${place.host}`, `http://127.0.0.1:${place.port}${path}`];
+  const args = [
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--latency',
+    '-H',
+    `Host: ${place.host}`,
+    `http://127.0.0.1:${place.port}${path}`,
+  ];
   const text = await runToEnd('wrk', args);
   const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1] ?? Number.NaN);
   const bad = /Non-2xx or 3xx responses: (\d+)|Socket errors: .*(?:connect|read|write) [1-9]/.exec(text);
-  if (Number.isNaN(rate) || bad !== null) throw new Error(`wrk against ${place.host}:${place.port}${path} met errors:\n${text}`);
+  if (Number.isNaN(rate) || bad !== null)
+    throw new Error(`wrk against ${place.host}:${place.port}${path} met errors:\n${text}`);
   return { requestsPerSecond: rate, p99Ms: milliseconds(/\b99%\s+([\d.]+)(us|ms|s)/.exec(text)) };
 }
 
@@ -88,7 +97,8 @@ export function upload(place: Place, path: string, bytes: number): Promise<numbe
     socket.on('close', () => reject(new Error(`${place.host}${path}: closed before the answer`)));
     socket.on('data', (answer: Buffer) => {
       const text = answer.toString('latin1');
-      if (left > 0 || !/^HTTP\/1\.[01] 200/.test(text)) reject(new Error(`${place.host}${path}: ${text.slice(0, 200)}`));
+      if (left > 0 || !/^HTTP\/1\.[01] 200/.test(text))
+        reject(new Error(`${place.host}${path}: ${text.slice(0, 200)}`));
       else resolve(bytes / ((performance.now() - startedAt) / 1000));
       socket.destroy();
     });
@@ -99,7 +109,7 @@ export function upload(place: Place, path: string, bytes: number): Promise<numbe
 
 /** A visitor who reads at `bytesPerSecond` (0: not at all) until `stop`. */
 export function slowReader(place: Place, path: string, bytesPerSecond: number): { stop(): void; bytes(): number } {
-  const socket: Socket = connect({ port: place.port, host: '127.0.0.1', noDelay: true, highWaterMark: 16_384 });
+  const socket: Socket = connect({ port: place.port, host: '127.0.0.1', noDelay: true });
   let bytes = 0;
   socket.on('error', () => {});
   socket.write(`GET ${path} HTTP/1.1\r\nHost: ${place.host}\r\n\r\n`);

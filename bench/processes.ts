@@ -23,7 +23,11 @@ export class Workbench {
   readonly #running = new Set<RunningProgram>();
 
   start(command: string, args: readonly string[], env: Record<string, string> = {}): RunningProgram {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd: this.folder });
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+      cwd: this.folder,
+    });
     const program = watch(child, command);
     this.#running.add(program);
     child.once('exit', () => this.#running.delete(program));
@@ -69,7 +73,10 @@ function watch(child: ChildProcess, command: string): RunningProgram {
     output: () => text,
     line: (pattern) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => finish(new Error(`${command} did not say ${String(pattern)} in time:\n${text}`)), READY_WITHIN_MS);
+        const timer = setTimeout(
+          () => finish(new Error(`${command} did not say ${String(pattern)} in time:\n${text}`)),
+          READY_WITHIN_MS,
+        );
         const finish = (error: Error): void => {
           clearTimeout(timer);
           waiting.delete(check);

@@ -40,6 +40,8 @@ function take(socket: Socket): void {
   socket.on('error', () => socket.destroy());
 }
 
-const server = createServer({ noDelay: true }, take).listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => console.log('sink ready'));
+const server = createServer({ noDelay: true }, take).listen(Number(process.argv[2] ?? 0), '127.0.0.1', () =>
+  console.log('sink ready'),
+);
 process.on('SIGTERM', () => server.close(() => process.exit(0)));
 process.on('SIGTERM', () => setTimeout(() => process.exit(0), 200));

@@ -9,11 +9,12 @@ import type { Origin, Path, Topology } from './topology.ts';
 const SINK = fileURLToPath(new URL('../sink.ts', import.meta.url));
 export const SMALL_ANSWER = 'Hello from the origin, 35 bytes ok!\n'.slice(0, 35);
 
-export const FILES = { '1g': 1024 ** 3, '256m': 256 * 1024 ** 2, '4g': 4 * 1024 ** 3 } as const;
+export const FILES = { '1g': 1024 ** 3, '256m': 256 * 1024 ** 2, '4g': 4 * 1024 ** 3, '16g': 16 * 1024 ** 3 } as const;
 
 export async function startOrigin(bench: Workbench): Promise<Origin> {
   // Sparse files: no disk is read.
-  for (const [name, bytes] of Object.entries(FILES)) await runToEnd('truncate', ['-s', String(bytes), join(bench.folder, name)]);
+  for (const [name, bytes] of Object.entries(FILES))
+    await runToEnd('truncate', ['-s', String(bytes), join(bench.folder, name)]);
   writeFileSync(join(bench.folder, '10k'), Buffer.alloc(10_000, 'x'));
   const filesPort = await freePort();
   await startNginx(
@@ -120,7 +121,16 @@ http {
 }
 `,
   );
-  const program = bench.start(findOnPath('nginx') as string, ['-p', bench.folder, '-c', file, '-e', 'stderr', '-g', userDirective()]);
+  const program = bench.start(findOnPath('nginx') as string, [
+    '-p',
+    bench.folder,
+    '-c',
+    file,
+    '-e',
+    'stderr',
+    '-g',
+    userDirective(),
+  ]);
   await listening(port);
   return program;
 }

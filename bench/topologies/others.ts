@@ -83,7 +83,14 @@ const rathole = tunnel('rathole', ['rathole'], async (bench, origin, oneWayMs) =
 
 const chisel = tunnel('chisel', ['chisel'], async (bench, origin, oneWayMs) => {
   const [bindPort, filesPort, sinkPort] = [await freePort(), await freePort(), await freePort()];
-  const relay = bench.start(program('chisel'), ['server', '--host', '127.0.0.1', '--port', String(bindPort), '--reverse']);
+  const relay = bench.start(program('chisel'), [
+    'server',
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(bindPort),
+    '--reverse',
+  ]);
   await listening(bindPort);
   const line = await delayed(bench, bindPort, oneWayMs);
   const reverse = (remote: number, local: number): string => `R:127.0.0.1:${remote}:127.0.0.1:${local}`;

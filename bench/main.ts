@@ -1,0 +1,99 @@
+/** `npm run bench [row…] [--quick] [--write]`: measures, prints the table beside the targets; README.md has the method. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findOnPath, Workbench } from './processes.ts';
+import { isReached, machine, table, type Row } from './report.ts';
+import { DEFAULT_SCALE, QUICK_SCALE, ROWS, type RowKind, type Setting } from './rows.ts';
+import { direct, startOrigin, twoNginx } from './topologies/nginx.ts';
+import { otherTunnels } from './topologies/others.ts';
+import { porthole } from './topologies/porthole.ts';
+import type { Origin, Path } from './topologies/topology.ts';
+
+const RESULTS = fileURLToPath(new URL('RESULTS.md', import.meta.url));
+const ONE_WAY_MS = 50;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
+});
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const kinds = positionals.length === 0 ? ROWS : ROWS.filter(({ name }) => positionals.includes(name));
+  const unknown = positionals.filter((name) => !ROWS.some((kind) => kind.name === name));
+  if (unknown.length > 0) {
+    console.error(`There is no row '${unknown[0]}'. Rows: ${ROWS.map(({ name }) => name).join(', ')}.`);
+    return 2;
+  }
+  for (const program of ['nginx', 'wrk', 'curl']) {
+    if (findOnPath(program) === undefined) {
+      console.error(`The benchmarks need ${program}: apt-get install nginx-light wrk curl`);
+      return 1;
+    }
+  }
+  const bench = new Workbench();
+  const stop = (): void => void bench.close().then(() => process.exit(130));
+  process.once('SIGINT', stop);
+  try {
+    return await measureAll(bench, kinds);
+  } finally {
+    process.off('SIGINT', stop);
+    await bench.close();
+  }
+}
+
+async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<number> {
+  const startedAt = Date.now();
+  const origin = await startOrigin(bench);
+  const near = await openAll(bench, origin, 0);
+  let far: Promise<ReadonlyMap<string, Path>> | undefined;
+  const setting: Setting = {
+    bench,
+    origin,
+    scale: options.quick ? QUICK_SCALE : DEFAULT_SCALE,
+    paths: near,
+    farPaths: () => (far ??= openAll(bench, origin, ONE_WAY_MS)),
+  };
+  const rows: Row[] = [];
+  let failures = 0;
+  for (const kind of kinds) {
+    console.error(`${kind.name} …`);
+    try {
+      rows.push(await kind.measure(setting));
+    } catch (error) {
+      failures += 1;
+      console.error(`  ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const minutes = ((Date.now() - startedAt) / 60_000).toFixed(1);
+  const note = `${machine()}. ${minutes} minutes${options.quick ? ', --quick' : ''}.`;
+  console.log(`${table(rows)}\n\n${note}`);
+  if (options.write) writeFileSync(RESULTS, resultsPage(rows, note));
+  return failures === 0 && rows.every(isReached) ? 0 : 1;
+}
+
+async function openAll(bench: Workbench, origin: Origin, oneWayMs: number): Promise<Map<string, Path>> {
+  const paths = new Map<string, Path>();
+  for (const topology of [direct, twoNginx, porthole, ...otherTunnels]) {
+    if (!topology.isAvailable()) continue;
+    try {
+      paths.set(topology.name, await topology.open(bench, origin, oneWayMs));
+    } catch (error) {
+      console.error(`${topology.name} is left out: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return paths;
+}
+
+function resultsPage(rows: readonly Row[], note: string): string {
+  return `# Results
+
+Written by \`npm run bench -- --write\` on ${new Date().toISOString().slice(0, 10)}; [README.md](README.md) says how it is measured.
+
+${table(rows)}
+
+Machine: ${note}
+`;
+}

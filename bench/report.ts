@@ -1,0 +1,101 @@
+/** What a run found: rows, a table for people, and what the machine was. */
+import { execFileSync } from 'node:child_process';
+import { arch, cpus, platform, release, totalmem } from 'node:os';
+
+export interface Row {
+  readonly title: string;
+  readonly unit: string;
+  /** By competitor. */
+  readonly values: ReadonlyMap<string, number>;
+  readonly digits: number;
+  readonly target: Target;
+}
+
+export type Target =
+  /** Porthole against the two nginx of the same run: at least this many times. */
+  | { readonly kind: 'ratio'; readonly atLeast: number }
+  | { readonly kind: 'least'; readonly value: number }
+  | { readonly kind: 'most'; readonly value: number };
+
+const PORTHOLE = 'porthole';
+const YARDSTICK = 'two nginx';
+
+export function isReached(row: Row): boolean {
+  const own = row.values.get(PORTHOLE) ?? Number.NaN;
+  if (row.target.kind === 'ratio') return own / (row.values.get(YARDSTICK) ?? Number.NaN) >= row.target.atLeast;
+  return row.target.kind === 'least' ? own >= row.target.value : own <= row.target.value;
+}
+
+export function table(rows: readonly Row[]): string {
+  const names = [...new Set(rows.flatMap((row) => [...row.values.keys()]))];
+  const lines = [['', 'unit', ...names, 'of two nginx', 'of direct', 'target', '']];
+  for (const row of rows) {
+    const own = row.values.get(PORTHOLE) ?? Number.NaN;
+    lines.push([
+      row.title,
+      row.unit,
+      ...names.map((name) => (row.values.has(name) ? figure(row.values.get(name) as number, row.digits) : '')),
+      ratio(own, row.values.get(YARDSTICK)),
+      ratio(own, row.values.get('direct')),
+      targetText(row),
+      isReached(row) ? 'reached' : 'MISSED',
+    ]);
+  }
+  return markdown(lines);
+}
+
+function targetText({ target, unit, digits }: Row): string {
+  if (target.kind === 'ratio') return `${target.atLeast.toFixed(1)} x two nginx`;
+  return `${target.kind === 'least' ? 'at least' : 'at most'} ${figure(target.value, digits)} ${unit}`;
+}
+
+function ratio(own: number, other: number | undefined): string {
+  return other === undefined ? '' : figure(own / other, 2);
+}
+
+function figure(value: number, digits: number): string {
+  if (Number.isNaN(value)) return 'failed';
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function markdown(lines: readonly string[][]): string {
+  const widths = (lines[0] as string[]).map((_, column) =>
+    Math.max(...lines.map((line) => (line[column] as string).length), 3),
+  );
+  const text = (line: readonly string[]): string =>
+    `| ${line.map((cell, column) => align(cell, column, widths)).join(' | ')} |`;
+  const rule = `|${widths.map((width, column) => (column < 2 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  return [text(lines[0] as string[]), rule, ...lines.slice(1).map(text)].join('\n');
+}
+
+function align(cell: string, column: number, widths: readonly number[]): string {
+  return column < 2 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number);
+}
+
+export function machine(): string {
+  const processor = cpus()[0]?.model ?? 'unknown processor';
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB of memory`;
+  return [
+    `${cpus().length} x ${processor}, ${memory}`,
+    `${platform()} ${release()} ${arch()}`,
+    `Node ${process.versions.node}`,
+    version('nginx', ['-v']),
+    version('wrk', ['-v']),
+  ].join('; ');
+}
+
+function version(program: string, args: readonly string[]): string {
+  try {
+    return firstLine(
+      execFileSync('sh', ['-c', `PATH="$PATH:/usr/sbin" ${program} ${args.join(' ')} 2>&1 || true`], {
+        encoding: 'utf8',
+      }),
+    );
+  } catch {
+    return `${program} not found`;
+  }
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n')[0] ?? '').replace(/\s+Copyright.*/, '').trim();
+}

@@ -1,0 +1,284 @@
+/** The rows of the table: what is measured, how long, and what must be reached. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { download, probe, slowReader, upload, wrk, type Place } from './load.ts';
+import { openHandles, residentBytes, type Workbench } from './processes.ts';
+import type { Row } from './report.ts';
+import { inTurns, percentile, type Competitor } from './rounds.ts';
+import { startCrowd } from './crowd.ts';
+import { portholeGauges } from './gauges.ts';
+import { FILES } from './topologies/nginx.ts';
+import { startAgent, startRelay } from './topologies/porthole.ts';
+import type { Origin, Path } from './topologies/topology.ts';
+
+export interface Scale {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly bulk: keyof typeof FILES;
+  readonly crowd: number;
+  readonly visitors: number;
+  readonly flapping: number;
+}
+
+export const DEFAULT_SCALE: Scale = {
+  seconds: 5,
+  rounds: 3,
+  bulk: '1g',
+  crowd: 1_000,
+  visitors: 10_000,
+  flapping: 2_000,
+};
+export const QUICK_SCALE: Scale = { seconds: 2, rounds: 1, bulk: '256m', crowd: 200, visitors: 1_000, flapping: 100 };
+
+export interface Setting {
+  readonly bench: Workbench;
+  readonly origin: Origin;
+  readonly scale: Scale;
+  /** Opened paths by competitor, without a delay line. */
+  readonly paths: ReadonlyMap<string, Path>;
+  /** The same over a line of 50 ms each way. */
+  readonly farPaths: () => Promise<ReadonlyMap<string, Path>>;
+}
+
+export interface RowKind {
+  readonly name: string;
+  measure(setting: Setting): Promise<Row>;
+}
+
+const MEGABYTE = 1e6;
+
+function competitors(
+  paths: ReadonlyMap<string, Path>,
+  measure: (path: Path, name: string) => Promise<number>,
+): Competitor[] {
+  return [...paths].map(([name, path]) => ({ name, measure: () => measure(path, name) }));
+}
+
+function requestRate(name: string, title: string, path: string, connections: number, atLeast: number): RowKind {
+  return {
+    name,
+    measure: async ({ paths, scale }) => {
+      const rate = async (to: Path): Promise<number> =>
+        (await wrk(to.files, path, connections, scale.seconds)).requestsPerSecond;
+      // The first second of a process is not how it runs.
+      for (const to of paths.values()) await wrk(to.files, path, connections, 1).catch(() => undefined);
+      const values = await inTurns(competitors(paths, rate), scale.rounds);
+      return { title, unit: 'requests/s', values, digits: 0, target: { kind: 'ratio', atLeast } };
+    },
+  };
+}
+
+const downloadRow: RowKind = {
+  name: 'download',
+  measure: async ({ paths, scale }) => {
+    const fetchOne = (to: Path): Promise<number> => download(to.files, `/${scale.bulk}`, FILES[scale.bulk]);
+    const values = await inTurns(competitors(paths, fetchOne), scale.rounds);
+    return {
+      title: `one download, ${scale.bulk}`,
+      unit: 'MB/s',
+      values: inMegabytes(values),
+      digits: 0,
+      target: { kind: 'ratio', atLeast: 1 },
+    };
+  },
+};
+
+const uploadRow: RowKind = {
+  name: 'upload',
+  measure: async ({ paths, scale }) => {
+    const send = (to: Path): Promise<number> => upload(to.sink, '/upload', FILES[scale.bulk]);
+    const values = await inTurns(competitors(paths, send), scale.rounds);
+    return {
+      title: `one upload, ${scale.bulk}`,
+      unit: 'MB/s',
+      values: inMegabytes(values),
+      digits: 0,
+      target: { kind: 'ratio', atLeast: 1 },
+    };
+  },
+};
+
+const farRow: RowKind = {
+  name: 'far',
+  measure: async ({ farPaths, scale }) => {
+    const fetchOne = (to: Path): Promise<number> => download(to.files, `/${scale.bulk}`, FILES[scale.bulk]);
+    const values = await inTurns(competitors(await farPaths(), fetchOne), Math.min(2, scale.rounds));
+    return {
+      title: `one download, ${scale.bulk}, 100 ms line`,
+      unit: 'MB/s',
+      values: inMegabytes(values),
+      digits: 0,
+      target: { kind: 'least', value: 60 },
+    };
+  },
+};
+
+const PROBE_GAP_MS = 5;
+
+const sharedRow: RowKind = {
+  name: 'shared',
+  measure: async ({ bench, paths, scale }) => {
+    const seconds = scale.seconds * 1.5;
+    const tunnels = new Map([...paths].filter(([name]) => name !== 'direct'));
+    const slowdown = async ({ files }: Path, name: string): Promise<number> => {
+      const idle = percentile(await probe(files, '/small', seconds, PROBE_GAP_MS), 0.99);
+      const busy = percentile(await withBulk(bench, files, () => probe(files, '/small', seconds, PROBE_GAP_MS)), 0.99);
+      console.error(`  ${name}: p99 ${idle.toFixed(2)} ms idle, ${busy.toFixed(2)} ms shared`);
+      return busy / idle;
+    };
+    const values = await inTurns(competitors(tunnels, slowdown), scale.rounds);
+    return {
+      title: 'p99 of small requests beside two downloads and a stalled reader, to idle',
+      unit: 'times',
+      values,
+      digits: 1,
+      target: { kind: 'most', value: 3 },
+    };
+  },
+};
+
+/** Two downloads that go on and one reader who has stopped, while `measure` runs. curl costs least beside what is measured. */
+async function withBulk<T>(bench: Workbench, place: Place, measure: () => Promise<T>): Promise<T> {
+  const url = `http://127.0.0.1:${place.port}/16g`;
+  const loads = [1, 2].map(() => bench.start('curl', ['-s', '-o', '/dev/null', '-H', `Host: ${place.host}`, url]));
+  const stalled = slowReader(place, '/16g', 0);
+  await delay(500);
+  try {
+    return await measure();
+  } finally {
+    stalled.stop();
+    await Promise.all(loads.map((load) => load.stop()));
+  }
+}
+
+const idleAgentsRow: RowKind = {
+  name: 'idle-agents',
+  measure: async ({ bench, scale }) => {
+    const relay = await startRelay(bench);
+    const warm = await startCrowd(bench, relay.httpPort, 20);
+    const before = residentBytes(relay.program.pid);
+    const crowd = await startCrowd(bench, relay.httpPort, scale.crowd);
+    await delay(3_000);
+    const each = (residentBytes(relay.program.pid) - before) / scale.crowd / 1024;
+    await crowd.stop();
+    await warm.stop();
+    await relay.program.stop();
+    return {
+      title: `relay memory for each of ${scale.crowd} idle agents`,
+      unit: 'KiB',
+      values: new Map([['porthole', each]]),
+      digits: 1,
+      target: { kind: 'most', value: 40 },
+    };
+  },
+};
+
+const SLOW_VISITORS = 20;
+const SLOW_BYTES_PER_SECOND = 50_000;
+
+const slowVisitorsRow: RowKind = {
+  name: 'slow-visitors',
+  measure: async ({ bench, origin, scale }) => {
+    const relay = await startRelay(bench);
+    const agent = await startAgent(bench, relay.httpPort, origin.filesPort, 'bench');
+    const place = { port: relay.httpPort, host: 'bench.localhost' };
+    await download(place, '/10k', 10_000);
+    const pids = [relay.program.pid, agent.pid];
+    const before = sum(pids.map(residentBytes));
+    const readers = Array.from({ length: SLOW_VISITORS }, () => slowReader(place, '/4g', SLOW_BYTES_PER_SECOND));
+    let most = 0;
+    for (let second = 0; second < scale.seconds * 4; second += 1) {
+      await delay(1_000);
+      most = Math.max(most, sum(pids.map(residentBytes)) - before);
+    }
+    const read = sum(readers.map((reader) => reader.bytes()));
+    if (read < SLOW_VISITORS * SLOW_BYTES_PER_SECOND) throw new Error(`the slow visitors got only ${read} bytes`);
+    for (const reader of readers) reader.stop();
+    await agent.stop();
+    await relay.program.stop();
+    return {
+      title: `relay and agent memory for ${SLOW_VISITORS} visitors reading 4 GB at 50 KB/s, in all`,
+      unit: 'MiB',
+      values: new Map([['porthole', most / 2 ** 20]]),
+      digits: 1,
+      target: { kind: 'most', value: 64 },
+    };
+  },
+};
+
+const churnRow: RowKind = {
+  name: 'churn',
+  measure: async ({ bench, origin, scale }) => {
+    const relay = await startRelay(bench);
+    const agent = await startAgent(bench, relay.httpPort, origin.filesPort, 'bench');
+    const place = { port: relay.httpPort, host: 'bench.localhost' };
+    await visitAndLeave(place, 50);
+    await (await startCrowd(bench, relay.httpPort, 10)).stop();
+    const settled = async (): Promise<Map<string, number>> => {
+      await delay(2_000);
+      const gauges = await portholeGauges(relay.adminPort);
+      gauges.set('open handles', openHandles(relay.program.pid));
+      return gauges;
+    };
+    const before = await settled();
+    await visitAndLeave(place, scale.visitors);
+    const crowd = await startCrowd(bench, relay.httpPort, 50, scale.flapping);
+    await crowd.line(/flapped/);
+    await crowd.stop();
+    let left: string[] = [];
+    for (let attempt = 0; attempt < 40; attempt += 1) {
+      const after = await settled();
+      left = [...before]
+        .filter(([name, value]) => (after.get(name) ?? 0) > value)
+        .map(([name, value]) => `${name}: ${value} -> ${after.get(name)}`);
+      if (left.length === 0) break;
+    }
+    for (const line of left) console.error(`  left behind: ${line}`);
+    await agent.stop();
+    await relay.program.stop();
+    return {
+      title: `handles, timers and maps left after ${scale.visitors} visitors and ${scale.flapping} flapping agents`,
+      unit: 'kinds',
+      values: new Map([['porthole', left.length]]),
+      digits: 0,
+      target: { kind: 'most', value: 0 },
+    };
+  },
+};
+
+/** Opens `count` visitors, 50 at a time; every third leaves in the middle of an answer. */
+async function visitAndLeave(place: Place, count: number): Promise<void> {
+  const one = async (index: number): Promise<void> => {
+    if (index % 3 !== 0) {
+      await download(place, '/10k', 10_000);
+      return;
+    }
+    const reader = slowReader(place, '/4g', 1_000_000);
+    await delay(20);
+    reader.stop();
+  };
+  for (let done = 0; done < count; done += 50) {
+    await Promise.all(Array.from({ length: Math.min(50, count - done) }, (_, index) => one(done + index)));
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function inMegabytes(values: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...values].map(([name, value]) => [name, value / MEGABYTE]));
+}
+
+export const ROWS: readonly RowKind[] = [
+  requestRate('small-64', '35 bytes, 64 connections', '/small', 64, 1.2),
+  requestRate('small-256', '35 bytes, 256 connections', '/small', 256, 1.2),
+  requestRate('10k-64', '10 kB, 64 connections', '/10k', 64, 1.2),
+  requestRate('single', '35 bytes, one at a time', '/small', 1, 1),
+  downloadRow,
+  uploadRow,
+  farRow,
+  sharedRow,
+  idleAgentsRow,
+  slowVisitorsRow,
+  churnRow,
+];

@@ -1,0 +1,70 @@
+/** The documentation pages that are made from code. `npm run docs` writes them; a test fails when one is stale. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ERRORS, type ErrorRow } from '@porthole/protocol';
+
+export interface GeneratedPage {
+  /** From the root of the repository. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+export async function generatedPages(): Promise<GeneratedPage[]> {
+  const { configurationPage } = await import('./configuration-page.ts');
+  return [{ path: 'docs/errors.md', text: errorsPage() }, ...(await configurationPage())];
+}
+
+const NOTE = (source: string): string => `<!-- Made from ${source} by \`npm run docs\`. Do not edit. -->\n`;
+
+/** The groups of the table are its comments; they are read from the source so that they exist once. */
+function errorsPage(): string {
+  const source = readFileSync(new URL('../packages/protocol/src/errors.ts', import.meta.url), 'utf8');
+  const lines = [
+    NOTE('packages/protocol/src/errors.ts'),
+    '# Errors',
+    '',
+    'Every failure that can reach a person has a code that never changes its meaning. A visitor finds it in the `Porthole-Error`',
+    'field of the relay’s own answers, the library in `error.code`, the command line in its `error` events (`--json`) and its exit code.',
+    '',
+    '*Status* is what a visitor gets, *exit* how a command ends because of it, *retry* whether the same thing, unchanged, can succeed later;',
+    '*wire* is the number in RESET, REFUSED and CLOSE frames.',
+  ];
+  for (const group of errorGroups(source)) {
+    lines.push(
+      '',
+      `## ${group.title}`,
+      '',
+      '| code | wire | status | exit | retry | what happened | what to do |',
+      '|---|--:|--:|--:|---|---|---|',
+    );
+    for (const code of group.codes) lines.push(errorLine(code, ERRORS[code as keyof typeof ERRORS]));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function errorLine(code: string, row: ErrorRow): string {
+  const cells = [
+    `\`${code}\``,
+    row.wire,
+    row.status ?? '',
+    row.exit ?? '',
+    row.retryable ? 'yes' : 'no',
+    row.message,
+    row.hint,
+  ];
+  return `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function errorGroups(source: string): { title: string; codes: string[] }[] {
+  const groups: { title: string; codes: string[] }[] = [];
+  for (const line of source.slice(source.indexOf('export const ERRORS')).split('\n')) {
+    const comment = /^ {2}\/\/ (.+?), \d+ to \d+\.$/.exec(line);
+    if (comment !== null) groups.push({ title: comment[1] as string, codes: [] });
+    const row = /^ {2}([A-Z][A-Z0-9_]+): \{/.exec(line);
+    if (row !== null) groups.at(-1)?.codes.push(row[1] as string);
+    if (line.startsWith('} as const')) break;
+  }
+  return groups;
+}
