@@ -1,0 +1,67 @@
+/**
+ * Every option of the agent's command line and of `porthole.yml`, declared once: flag, key, environment name and
+ * wording. The parser, the file's schema and the generated page all read this table.
+ */
+
+export type CommandName = 'http' | 'tcp' | 'serve' | 'start';
+
+export interface OptionRow {
+  /** As commander reads it: `--name <name>`. Absent for what only the file has. */
+  readonly flag?: string;
+  /** Key in `porthole.yml`. Absent for what only the command line has. */
+  readonly key?: string;
+  readonly env?: string;
+  readonly help: string;
+  readonly default?: string;
+  /** Commands that take it; `all` for every command. */
+  readonly commands: 'all' | readonly CommandName[];
+}
+
+const TUNNELS = ['http', 'tcp', 'serve'] as const;
+const WEB = ['http', 'serve'] as const;
+
+export const OPTIONS = {
+  relay: { flag: '--relay <url>', key: 'relay', env: 'PORTHOLE_RELAY', help: 'the relay to use', default: 'the one logged in to last', commands: 'all' },
+  tokenFile: { flag: '--token-file <file>', key: 'token_file', env: 'PORTHOLE_TOKEN_FILE', help: 'file that holds the token (or set PORTHOLE_TOKEN)', default: 'the token stored by login', commands: 'all' },
+  config: { flag: '--config <file>', env: 'PORTHOLE_CONFIG', help: 'configuration file', default: 'porthole.yml, if there is one', commands: 'all' },
+  caFile: { flag: '--ca-file <file>', key: 'ca_file', env: 'PORTHOLE_CA_FILE', help: 'more certificate authorities (PEM) to trust for the relay', commands: 'all' },
+  logLevel: { flag: '--log-level <level>', key: 'log_level', env: 'PORTHOLE_LOG_LEVEL', help: 'error, warn, info or debug; debug adds stacks', default: 'info', commands: 'all' },
+  json: { flag: '--json', help: 'print one JSON object per line', commands: 'all' },
+  qr: { flag: '--qr', help: 'show the public address as a QR code as well', commands: [...WEB, 'start'] },
+
+  http: { key: 'http', help: 'target of an HTTP tunnel: port, host:port, [::1]:port, http://…, https://… or unix:/path', commands: ['start'] },
+  tcp: { key: 'tcp', help: 'target of a TCP tunnel: port, host:port, [::1]:port or unix:/path', commands: ['start'] },
+  serve: { key: 'serve', help: 'folder to serve, relative to the file', commands: ['start'] },
+  name: { flag: '--name <name>', key: 'name', help: 'wanted name; given exactly or refused', default: 'a random one', commands: WEB },
+  domain: { flag: '--domain <domain>', key: 'domain', help: "wanted domain, one of the relay's", default: 'its first', commands: WEB },
+  pool: { flag: '--pool', key: 'pool', help: 'share the name with your other agents that say so too', default: 'off', commands: WEB },
+  hostHeader: { flag: '--host-header <mode>', key: 'host_header', help: 'preserve (as the visitor sent it), rewrite (to the target, redirects and cookies mapped back) or a value of your own', default: 'preserve', commands: ['http'] },
+  basicAuth: { flag: '--basic-auth <user:password>', env: 'PORTHOLE_BASIC_AUTH', help: 'ask visitors for a user name and password; the environment or a file keep it out of `ps`', commands: WEB },
+  basicAuthFile: { flag: '--basic-auth-file <file>', key: 'basic_auth_file', help: 'the same, read from a file', commands: WEB },
+  insecureOrigin: { flag: '--insecure-origin', key: 'insecure_origin', help: "accept any certificate from the target", default: 'on loopback only', commands: ['http'] },
+  originCaFile: { flag: '--origin-ca-file <file>', key: 'origin_ca_file', help: 'more certificate authorities (PEM) to trust for the target', commands: ['http'] },
+  remotePort: { flag: '--remote-port <port>', key: 'remote_port', help: 'wanted public port', default: 'any free one', commands: ['tcp'] },
+  listing: { flag: '--no-listing', key: 'listing', help: 'list a folder that has no index.html', default: 'on', commands: ['serve'] },
+  dotfiles: { flag: '--dotfiles', key: 'dotfiles', help: 'serve names that begin with a dot as well', default: 'off', commands: ['serve'] },
+} as const satisfies Record<string, OptionRow>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+export function optionRow(name: OptionName): OptionRow {
+  return OPTIONS[name];
+}
+
+/** Options that a command takes beside those that all take. */
+export function optionsOf(command: CommandName): OptionName[] {
+  return (Object.keys(OPTIONS) as OptionName[]).filter((name) => {
+    const { commands, flag } = optionRow(name);
+    return flag !== undefined && commands !== 'all' && commands.includes(command);
+  });
+}
+
+/** Options of every command. */
+export function sharedOptions(): OptionName[] {
+  return (Object.keys(OPTIONS) as OptionName[]).filter((name) => optionRow(name).commands === 'all');
+}
+
+export const TUNNEL_COMMANDS: readonly CommandName[] = TUNNELS;
