@@ -1,1 +1,26 @@
+/** HTTP/1 reading and writing, pure: bytes in, callbacks out; fields in, text out. */
 export type { BodyFraming, Fields, RequestHead, ResponseHead } from './message.ts';
+export { DEFAULT_HEAD_LIMITS, DEFAULT_RESPONSE_LIMITS, type HeadLimits, type ResponseLimits } from './limits.ts';
+export type { BodySink } from './body-reader.ts';
+export { RequestReader, type ReaderStage, type RequestSink } from './request-reader.ts';
+export { ResponseReader, type ResponseSink } from './response-reader.ts';
+export { isBodiless, requestFraming, responseFraming } from './framing.ts';
+export {
+  forwardableRequestFields,
+  forwardableResponseFields,
+  forwardableTrailers,
+  passesThrough,
+  requireValidFields,
+  type RequestForwarding,
+} from './forwarding.ts';
+export {
+  CHUNK_END,
+  chunkHead,
+  LAST_CHUNK,
+  lastChunk,
+  mayStayOpen,
+  requestHeadText,
+  responseHeadText,
+  type RequestConnection,
+  type ResponseConnection,
+} from './serialize.ts';
