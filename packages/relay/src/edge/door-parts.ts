@@ -1,0 +1,14 @@
+/** What the HTTP door needs besides what all doors share. */
+import type { HeadLimits } from '@porthole/protocol/http1';
+import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
+import type { EdgeParts } from './edge-parts.ts';
+import type { OwnHosts } from './own-hosts.ts';
+
+export interface DoorParts extends EdgeParts {
+  readonly headLimits: HeadLimits;
+  readonly ownHosts: OwnHosts;
+  /** The name of this relay in `Via`, by which it knows what it passed on itself; a token. */
+  readonly viaName: string;
+  /** Who takes agents in; undefined when this door is for visitors only. */
+  readonly agentUpgrade: AgentUpgrade | undefined;
+}

@@ -1,0 +1,376 @@
+/**
+ * One request and its response: finds the target, waits for it when it is away, opens the stream, sends the body up
+ * and the answer down. Knows nothing of how bytes become requests (the connection does) nor of response framing.
+ * One state machine in one file: each event's meaning depends on how far both directions have come.
+ */
+import {
+  decodeFields,
+  decodeResponse,
+  encodeFields,
+  type ErrorCode,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  type Fields,
+  PortholeError,
+  type RequestHead,
+  type Stream,
+  type StreamSink,
+} from '@porthole/protocol';
+import type { Resolution } from '../routing/registry.ts';
+import { countAnswer } from './counters.ts';
+import type { EdgeParts } from './edge-parts.ts';
+import type { RawPipe } from './raw-pipe.ts';
+import { ResponseWriter } from './response-writer.ts';
+import type { VisitorOutput } from './visitor-output.ts';
+import { WaitingVisitor } from './waiting.ts';
+
+/** What an exchange wants of the connection it came on. */
+export interface ExchangeOwner {
+  readonly parts: EdgeParts;
+  readonly output: VisitorOutput;
+  /** No request is to follow on this connection. */
+  readonly isLast: boolean;
+  /** The connection is in the middle of reading: `settle` will be called when it is done. */
+  readonly isReading: boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Something came from the target: it is alive. */
+  targetMoved(): void;
+  answerOwn(code: ErrorCode, keepAlive: boolean): void;
+  exchangeOver(keepAlive: boolean): void;
+  /** Cuts the connection so that the visitor cannot take what he has for the whole. */
+  breakOff(): void;
+  /** The connection leaves HTTP: from here on it passes bytes to the pipe it returns. */
+  leaveHttp(stream: Stream): RawPipe;
+}
+
+/** Where the answer stands. */
+type Answer =
+  /** Nothing final has been written. */
+  | 'awaited'
+  | 'writing'
+  /** Complete, while the request still comes in. */
+  | 'written'
+  /** The relay's own answer is to be given as soon as the connection has done reading. */
+  | 'failed'
+  | 'over';
+
+const MAX_INTERIM = 64;
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+export class Exchange implements StreamSink {
+  readonly #owner: ExchangeOwner;
+  readonly #head: RequestHead;
+  readonly #request: ExchangeRequest;
+  #answer: Answer = 'awaited';
+  #failure: ErrorCode = 'INTERNAL';
+  #stream: Stream | undefined;
+  #waiting: WaitingVisitor | undefined;
+  #writer: ResponseWriter | undefined;
+  #pipe: RawPipe | undefined;
+  /** Body read before there was a stream; at most what one read brought. */
+  #held: Buffer[] = [];
+  #trailers: Fields | undefined;
+  #requestDone = false;
+  #bodySent = false;
+  #retried = false;
+  #continued = false;
+  #interims = 0;
+  #uncredited = 0;
+
+  constructor(owner: ExchangeOwner, head: RequestHead, request: ExchangeRequest) {
+    this.#owner = owner;
+    this.#head = head;
+    this.#request = request;
+  }
+
+  get isRequestDone(): boolean {
+    return this.#requestDone;
+  }
+
+  /** Nothing of an answer has been written yet, apart from interim ones. */
+  get isUnanswered(): boolean {
+    return this.#answer === 'awaited' || this.#answer === 'failed';
+  }
+
+  /** What is awaited now is the target's to give. */
+  get awaitsTarget(): boolean {
+    return this.#requestDone && this.#waiting === undefined;
+  }
+
+  begin(resolution: Resolution): void {
+    if (resolution.state === 'ready') {
+      this.#open(resolution);
+      return;
+    }
+    if (resolution.state === 'unknown') {
+      this.fail('TUNNEL_NOT_FOUND');
+      return;
+    }
+    const { registry, timeouts, counters } = this.#owner.parts;
+    const address = { host: this.#head.host };
+    this.#waiting = WaitingVisitor.start(registry, address, timeouts.waitMs, counters, (found) => {
+      this.#waiting = undefined;
+      if (found.state === 'away') this.fail('AGENT_AWAY');
+      else this.begin(found);
+    });
+    if (this.#waiting === undefined) this.fail('WAIT_LIMIT');
+    else if (!this.#requestDone) this.#owner.pauseReading();
+  }
+
+  /** The relay answers itself, unless an answer is on its way already. */
+  fail(code: ErrorCode): void {
+    if (this.#answer !== 'awaited') return;
+    this.#answer = 'failed';
+    this.#failure = code;
+    this.#held = [];
+    if (!this.#owner.isReading) this.settle();
+  }
+
+  /** Gives the relay's own answer, if that is how it stands. Late, so that a body that is here already is read first. */
+  settle(): void {
+    if (this.#answer !== 'failed') return;
+    this.#answer = 'over';
+    const keepAlive = this.#requestDone && this.#head.keepAlive && !this.#owner.isLast;
+    this.#owner.answerOwn(this.#failure, keepAlive);
+    this.#owner.exchangeOver(keepAlive);
+  }
+
+  /** The visitor has gone, or broke the rules in the middle of his body. */
+  abandon(code: ErrorCode): void {
+    this.#waiting?.cancel();
+    this.#answer = 'over';
+    this.#stream?.reset(code);
+    this.#stream = undefined;
+  }
+
+  /** The target has been silent for too long. */
+  timedOut(): void {
+    if (this.#answer === 'awaited') {
+      this.#stream?.reset('CANCELLED');
+      this.#stream = undefined;
+      this.fail('ORIGIN_TIMEOUT');
+    } else {
+      this.#truncated();
+    }
+  }
+
+  // The request, as the connection reads it.
+
+  body(chunk: Buffer): void {
+    this.#owner.parts.counters.bytesUpTotal += chunk.length;
+    const stream = this.#stream;
+    if (stream !== undefined) {
+      this.#bodySent = true;
+      if (!stream.write(chunk)) this.#owner.pauseReading();
+    } else if (this.#answer === 'awaited') {
+      this.#held.push(chunk);
+      this.#owner.pauseReading();
+    }
+  }
+
+  bodyTrailers(fields: Fields): void {
+    if (this.#stream !== undefined) this.#stream.sendTrailers(encodeFields(fields));
+    else this.#trailers = fields;
+  }
+
+  complete(): void {
+    this.#requestDone = true;
+    if (this.#stream !== undefined && !this.#request.bodiless) this.#stream.end();
+    if (this.#answer === 'written') this.#finish();
+  }
+
+  /** What was written is out: the target may send as much again. */
+  credit(): void {
+    const bytes = this.#uncredited;
+    if (bytes === 0) return;
+    this.#uncredited = 0;
+    this.#stream?.consumed(bytes);
+  }
+
+  // The answer, as the stream brings it.
+
+  onHead(block: string): void {
+    if (this.#answer === 'over') return;
+    this.#owner.targetMoved();
+    let response: ExchangeResponse;
+    try {
+      response = decodeResponse(block);
+      if (response.status === 101) this.#switchProtocols(response);
+      else if (response.status < 200) this.#interim(response);
+      else this.#final(response);
+    } catch {
+      this.#nonsense();
+    }
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#pipe !== undefined) {
+      this.#pipe.onData(chunk);
+      return;
+    }
+    if (this.#answer === 'over') return;
+    this.#owner.targetMoved();
+    this.#owner.parts.counters.bytesDownTotal += chunk.length;
+    this.#uncredited += chunk.length;
+    if (this.#answer !== 'writing' || this.#writer?.data(chunk) !== true) this.#nonsense();
+  }
+
+  onTrailers(block: string): void {
+    if (this.#pipe !== undefined) {
+      this.#pipe.onTrailers();
+    } else if (this.#answer === 'writing') {
+      try {
+        this.#writer?.trailers(decodeFields(block));
+      } catch {
+        this.#nonsense();
+      }
+    }
+  }
+
+  onEnd(): void {
+    if (this.#pipe !== undefined) {
+      this.#pipe.onEnd();
+    } else if (this.#answer === 'awaited') {
+      this.#drop('PROTOCOL_ERROR');
+      this.fail('ORIGIN_CLOSED');
+    } else if (this.#answer === 'writing') {
+      if (this.#writer?.end() === true) this.#written();
+      else this.#truncated();
+    }
+  }
+
+  onReset(code: ErrorCode, detail: string): void {
+    if (this.#pipe !== undefined) {
+      this.#pipe.onReset(code, detail);
+      return;
+    }
+    this.#stream = undefined;
+    if (this.#answer === 'awaited') this.#lost(code, this.#mayRepeat());
+    else if (this.#answer === 'writing') this.#truncated();
+    else if (this.#answer === 'written') this.#finish();
+  }
+
+  onWritable(): void {
+    if (this.#pipe !== undefined) this.#pipe.onWritable();
+    else this.#owner.resumeReading();
+  }
+
+  #open(resolution: Resolution & { state: 'ready' }): void {
+    let stream: Stream;
+    try {
+      stream = resolution.target.openExchange(this.#request, this);
+    } catch (error) {
+      // Nothing went out, so that any method may be tried again.
+      this.#lost(error instanceof PortholeError ? error.code : 'INTERNAL', true);
+      return;
+    }
+    this.#stream = stream;
+    const held = this.#held;
+    if (held.length > 0) {
+      this.#held = [];
+      this.#bodySent = true;
+    }
+    let hasRoom = true;
+    for (const chunk of held) hasRoom = stream.write(chunk);
+    if (this.#trailers !== undefined) stream.sendTrailers(encodeFields(this.#trailers));
+    if (this.#requestDone) {
+      if (!this.#request.bodiless) stream.end();
+    } else if (hasRoom) {
+      this.#owner.resumeReading();
+    }
+  }
+
+  /** The stream is no more and nothing was answered. */
+  #lost(code: ErrorCode, mayRepeat: boolean): void {
+    const worthIt = code === 'SESSION_LOST' || code === 'GOING_AWAY';
+    if (!worthIt || !mayRepeat || this.#retried) {
+      this.fail(code);
+      return;
+    }
+    this.#retried = true;
+    const { registry, counters } = this.#owner.parts;
+    const resolution = registry.resolveHost(this.#head.host);
+    if (resolution.state === 'unknown') {
+      this.fail(code);
+      return;
+    }
+    counters.retriedTotal += 1;
+    this.begin(resolution);
+  }
+
+  /** RFC 9110 section 9.2.2; and only while the whole request is still here to be sent again. */
+  #mayRepeat(): boolean {
+    return !this.#bodySent && this.#interims === 0 && IDEMPOTENT.has(this.#request.method);
+  }
+
+  #interim(response: ExchangeResponse): void {
+    this.#interims += 1;
+    if (this.#answer !== 'awaited' || this.#interims > MAX_INTERIM) throw new PortholeError('ORIGIN_BAD_RESPONSE');
+    if (response.status === 100) this.#continued = true;
+    // RFC 9110 section 15.2: a 1.0 visitor does not know interim responses.
+    if (this.#head.minor === 1) ResponseWriter.interim(this.#owner.output, response);
+  }
+
+  #final(response: ExchangeResponse): void {
+    if (this.#answer !== 'awaited') throw new PortholeError('ORIGIN_BAD_RESPONSE');
+    const head = this.#head;
+    const writer = new ResponseWriter(this.#owner.output);
+    writer.head(response, head, head.keepAlive && !this.#owner.isLast && this.#mayGoOn(response.status));
+    this.#writer = writer;
+    this.#answer = 'writing';
+    countAnswer(this.#owner.parts.counters, response.status);
+    // Refused: the request side, kept open for an upgrade, is over.
+    if (this.#request.upgrade) this.#stream?.end();
+  }
+
+  /**
+   * After an early refusal, or without the 100 he waits for, the visitor may or may not send the rest of his body:
+   * the connection cannot be used again (RFC 9110 section 10.1.1).
+   */
+  #mayGoOn(status: number): boolean {
+    if (this.#requestDone) return true;
+    return status < 300 && (this.#continued || !this.#head.expectsContinue);
+  }
+
+  #switchProtocols(response: ExchangeResponse): void {
+    const stream = this.#stream;
+    if (!this.#request.upgrade || this.#answer !== 'awaited' || stream === undefined) throw new PortholeError('ORIGIN_BAD_RESPONSE');
+    ResponseWriter.interim(this.#owner.output, response);
+    this.#answer = 'over';
+    countAnswer(this.#owner.parts.counters, 101);
+    this.#pipe = this.#owner.leaveHttp(stream);
+  }
+
+  #written(): void {
+    this.#answer = 'written';
+    if (this.#requestDone || this.#writer?.keepAlive !== true) this.#finish();
+  }
+
+  #finish(): void {
+    this.#answer = 'over';
+    this.#drop('NO_ERROR');
+    this.#owner.exchangeOver(this.#requestDone && this.#writer?.keepAlive === true);
+  }
+
+  /** The rest of the request has nobody to go to. */
+  #drop(code: ErrorCode): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (!this.#requestDone) stream?.reset(code);
+  }
+
+  #truncated(): void {
+    this.abandon('CANCELLED');
+    this.#owner.parts.counters.truncatedTotal += 1;
+    this.#owner.breakOff();
+  }
+
+  /** The other end broke the rules of a response; nothing of it may be taken for one. */
+  #nonsense(): void {
+    this.#stream?.reset('PROTOCOL_ERROR');
+    this.#stream = undefined;
+    if (this.#answer === 'awaited') this.fail('ORIGIN_BAD_RESPONSE');
+    else this.#truncated();
+  }
+}

@@ -1,0 +1,91 @@
+/** The public HTTP address: visitors of all tunnels, and agents who ask for a carrier. Owns the listening socket. */
+import * as net from 'node:net';
+import { PortholeError } from '@porthole/protocol';
+import type { DoorParts } from './door-parts.ts';
+import { plainAddress } from './trusted-addresses.ts';
+import { VisitorConnection } from './visitor-connection.ts';
+
+export interface HttpDoorAddress {
+  /** Undefined: all addresses. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port?: number;
+  /** A socket that listens already, inherited as a file descriptor; instead of host and port. */
+  readonly fd?: number;
+}
+
+/** Sockets handed to the agents' door still count as the server's, so that its `close` event says nothing here. */
+export class HttpDoor {
+  readonly #parts: DoorParts;
+  readonly #server: net.Server;
+  readonly #visitors = new Set<VisitorConnection>();
+  #isDraining = false;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(parts: DoorParts) {
+    this.#parts = parts;
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+    this.#server.on('connection', (socket) => this.accept(socket, 'http'));
+  }
+
+  /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
+  start(address: HttpDoorAddress): Promise<net.AddressInfo> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause: NodeJS.ErrnoException) => {
+        reject(cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause);
+      });
+      server.listen({ ...address, backlog: 4096 }, () => {
+        // Running out of file descriptors is reported here; the listener goes on.
+        server.removeAllListeners('error').on('error', () => undefined);
+        resolve(server.address() as net.AddressInfo);
+      });
+    });
+  }
+
+  /** Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet. */
+  accept(socket: net.Socket, scheme: 'http' | 'https'): void {
+    const { limits, counters, trusted } = this.#parts;
+    const address = plainAddress(socket.remoteAddress);
+    if (this.#isDraining || !limits.enter(address)) {
+      counters.visitorsRefusedTotal += 1;
+      socket.destroy();
+      return;
+    }
+    const visitor = new VisitorConnection(socket, { address, isTrusted: trusted.has(address), scheme }, this.#parts, () => {
+      limits.leave(address);
+      this.#visitors.delete(visitor);
+      if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    });
+    this.#visitors.add(visitor);
+    visitor.start();
+  }
+
+  /**
+   * Stops listening, lets exchanges under way finish and closes idle connections; what is left after `deadlineMs`
+   * (upgraded connections, endless answers) is cut. Resolves when no visitor is left.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#server.close();
+    for (const visitor of this.#visitors) visitor.drain();
+    const timer = setTimeout(() => {
+      for (const visitor of this.#visitors) visitor.destroy();
+    }, deadlineMs);
+    await this.#empty();
+    clearTimeout(timer);
+  }
+
+  /** At once. Idempotent. */
+  async close(): Promise<void> {
+    this.#isDraining = true;
+    this.#server.close();
+    for (const visitor of this.#visitors) visitor.destroy();
+    await this.#empty();
+  }
+
+  #empty(): Promise<void> {
+    if (this.#visitors.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+}

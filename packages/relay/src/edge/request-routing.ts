@@ -1,0 +1,65 @@
+/** What a request head means to the relay: who is it from, does an agent ask for a carrier, what goes on to the target. */
+import type { ExchangeRequest, Fields, RequestHead } from '@porthole/protocol';
+import { forwardableRequestFields } from '@porthole/protocol/http1';
+import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
+import type { TrustedAddresses } from './trusted-addresses.ts';
+
+/** Who is at the other end of a connection. */
+export interface VisitorOrigin {
+  readonly address: string;
+  /** A proxy in front of the relay, whose forwarding fields are believed. */
+  readonly isTrusted: boolean;
+  /** How the connection came. */
+  readonly scheme: 'http' | 'https';
+}
+
+/** Throws LOOP_DETECTED. */
+export function exchangeRequest(head: RequestHead, from: VisitorOrigin, viaName: string, trusted: TrustedAddresses): ExchangeRequest {
+  const { address, isTrusted, scheme } = from;
+  const fields = forwardableRequestFields(head, { visitorAddress: address, scheme, isTrusted, pseudonym: viaName });
+  const { body } = head;
+  return {
+    method: head.method,
+    target: head.target,
+    scheme: isTrusted ? statedScheme(head.fields, scheme) : scheme,
+    authority: head.authority,
+    visitorAddress: isTrusted ? statedAddress(head.fields, address, trusted) : address,
+    bodiless: body.kind === 'none' || (body.kind === 'length' && body.length === 0),
+    upgrade: head.upgrade !== undefined,
+    fields,
+  };
+}
+
+/** Whether the head asks for a session's carrier; on the relay's own host names only. */
+export function isAgentUpgrade(head: RequestHead): boolean {
+  if (head.upgrade === undefined || head.target !== AGENT_UPGRADE_PATH) return false;
+  const protocol = head.upgrade.toLowerCase();
+  return protocol === 'porthole' || protocol === 'websocket';
+}
+
+/** Values of all lines of the field, joined; empty when there is none. `name` in lower case. */
+export function valueOf(fields: Fields, name: string): string {
+  let value = '';
+  for (let i = 0; i < fields.length; i += 2) {
+    const candidate = fields[i] as string;
+    if (candidate.length !== name.length || candidate.toLowerCase() !== name) continue;
+    value = value === '' ? (fields[i + 1] as string) : `${value}, ${fields[i + 1]}`;
+  }
+  return value;
+}
+
+/** The proxy nearest to the relay has the last word. */
+function statedScheme(fields: Fields, scheme: string): string {
+  const stated = valueOf(fields, 'x-forwarded-proto').split(',').at(-1)?.trim().toLowerCase();
+  return stated === 'https' || stated === 'http' ? stated : scheme;
+}
+
+/** The last address that is not a trusted proxy's. */
+function statedAddress(fields: Fields, address: string, trusted: TrustedAddresses): string {
+  const hops = valueOf(fields, 'x-forwarded-for').split(',').map((hop) => hop.trim());
+  for (const hop of hops.reverse()) {
+    if (!/^[0-9a-fA-F:.]{2,45}$/.test(hop)) return address;
+    if (!trusted.has(hop)) return hop;
+  }
+  return address;
+}

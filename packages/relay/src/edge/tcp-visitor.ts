@@ -1,0 +1,87 @@
+/** One raw visitor: finds the port's target, waits for it when it is away, then lets bytes flow. */
+import type * as net from 'node:net';
+import type { Resolution } from '../routing/registry.ts';
+import type { EdgeParts } from './edge-parts.ts';
+import { RawPipe } from './raw-pipe.ts';
+import { VisitorOutput } from './visitor-output.ts';
+import { WaitingVisitor } from './waiting.ts';
+
+export class TcpVisitor {
+  readonly #socket: net.Socket;
+  readonly #port: number;
+  readonly #address: string;
+  readonly #parts: EdgeParts;
+  readonly #onGone: () => void;
+  readonly #pipe: RawPipe;
+  #waiting: WaitingVisitor | undefined;
+
+  /** Nothing must have been read of the socket. */
+  constructor(socket: net.Socket, port: number, address: string, parts: EdgeParts, onGone: () => void) {
+    this.#socket = socket;
+    this.#port = port;
+    this.#address = address;
+    this.#parts = parts;
+    this.#onGone = onGone;
+    this.#pipe = new RawPipe(socket, new VisitorOutput(socket, parts.turns), parts.counters);
+  }
+
+  start(): void {
+    const { counters, registry } = this.#parts;
+    counters.visitorsOpen += 1;
+    counters.visitorsTotal += 1;
+    counters.rawOpen += 1;
+    counters.rawTotal += 1;
+    const socket = this.#socket;
+    const pipe = this.#pipe;
+    socket.on('data', (chunk: Buffer) => pipe.visitorData(chunk));
+    socket.on('end', () => pipe.visitorEnded());
+    socket.on('drain', () => pipe.visitorDrained());
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#closed());
+    this.#resolved(registry.resolvePort(this.#port));
+  }
+
+  destroy(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  #resolved(resolution: Resolution): void {
+    this.#waiting = undefined;
+    if (resolution.state === 'ready') this.#open(resolution);
+    else if (resolution.state === 'unknown') this.destroy();
+    else this.#wait();
+  }
+
+  #wait(): void {
+    const { registry, counters, timeouts } = this.#parts;
+    this.#waiting = WaitingVisitor.start(registry, { port: this.#port }, timeouts.waitMs, counters, (resolution) => {
+      if (resolution.state === 'away') this.destroy();
+      else this.#resolved(resolution);
+    });
+    if (this.#waiting === undefined) this.destroy();
+  }
+
+  #open(resolution: Resolution & { state: 'ready' }): void {
+    const socket = this.#socket;
+    const opening = {
+      visitorAddress: this.#address,
+      visitorPort: socket.remotePort ?? 0,
+      localAddress: socket.localAddress ?? '',
+      localPort: socket.localPort ?? this.#port,
+    };
+    try {
+      this.#pipe.start(resolution.target.openRaw(opening, this.#pipe));
+    } catch {
+      // The target has too much under way; a raw visitor has no other way to be told.
+      this.destroy();
+    }
+  }
+
+  #closed(): void {
+    this.#waiting?.cancel();
+    this.#pipe.visitorClosed();
+    this.#parts.counters.visitorsOpen -= 1;
+    this.#parts.counters.rawOpen -= 1;
+    this.#onGone();
+  }
+}

@@ -1,0 +1,389 @@
+/**
+ * One visitor's connection: turns bytes into requests, one at a time, and runs an exchange for each. Reads ahead no
+ * further than one read, keeps the time-outs, and leaves HTTP for a raw pipe or hands the socket to the agents' door.
+ * One state machine in one file: what an event means depends on what the connection is doing.
+ */
+import type * as net from 'node:net';
+import { type ErrorCode, type Fields, PortholeError, type RequestHead, type Stream } from '@porthole/protocol';
+import { RequestReader } from '@porthole/protocol/http1';
+import { countOwnAnswer } from './counters.ts';
+import type { DoorParts } from './door-parts.ts';
+import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
+import { RawPipe } from './raw-pipe.ts';
+import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
+import { NEVER, type Ticking } from './ticker.ts';
+import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
+
+type State =
+  /** Between requests: nothing of the next one is here. */
+  | 'idle'
+  /** In the middle of a head. */
+  | 'head'
+  | 'exchange'
+  /** Left HTTP. */
+  | 'raw'
+  /** The last answer is written; what still comes is dropped. */
+  | 'lingering'
+  /** Closed, or handed over. */
+  | 'gone';
+
+export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
+  readonly parts: DoorParts;
+  readonly output: VisitorOutput;
+  readonly #socket: net.Socket;
+  readonly #from: VisitorOrigin;
+  readonly #onGone: () => void;
+  readonly #reader: RequestReader;
+  #state: State = 'idle';
+  #exchange: Exchange | undefined;
+  /** The head of the exchange under way, for the relay's own answers. */
+  #head: RequestHead | undefined;
+  #pipe: RawPipe | undefined;
+  /** Read, and not yet to be looked at: the request before it is not answered. */
+  #unread: Buffer | undefined;
+  #handOver: RequestHead | undefined;
+  #isReading = false;
+  #isDraining = false;
+  #visitorEnded = false;
+  #deadline = NEVER;
+  /** When a byte last went either way between visitor and relay. */
+  #visitorMovedAt: number;
+  #targetMovedAt: number;
+
+  constructor(socket: net.Socket, from: VisitorOrigin, parts: DoorParts, onGone: () => void) {
+    this.#socket = socket;
+    this.#from = from;
+    this.parts = parts;
+    this.#onGone = onGone;
+    this.output = new VisitorOutput(socket, parts.turns);
+    this.output.handTo(this);
+    this.#reader = new RequestReader(parts.headLimits, this);
+    this.#visitorMovedAt = parts.ticker.now;
+    this.#targetMovedAt = parts.ticker.now;
+  }
+
+  start(): void {
+    const { counters, ticker, timeouts } = this.parts;
+    counters.visitorsOpen += 1;
+    counters.visitorsTotal += 1;
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => this.#onVisitorEnd());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#onClose());
+    ticker.add(this);
+    this.#deadline = ticker.deadline(timeouts.headMs);
+    this.#visitorMovedAt = ticker.now;
+  }
+
+  /** No further request; closes as soon as what is under way is done. */
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#state === 'idle') this.#linger();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  get isLast(): boolean {
+    return this.#isDraining || this.#visitorEnded;
+  }
+
+  get isReading(): boolean {
+    return this.#isReading;
+  }
+
+  // What the reader finds.
+
+  onHead(head: RequestHead): void {
+    const { registry, agentUpgrade, ownHosts, counters, ticker, timeouts } = this.parts;
+    this.#head = head;
+    this.#deadline = NEVER;
+    this.#targetMovedAt = ticker.now;
+    const resolution = registry.resolveHost(head.host);
+    if (resolution.state === 'unknown' && ownHosts.has(head.host) && isAgentUpgrade(head) && agentUpgrade !== undefined) {
+      this.#handOver = head;
+      return;
+    }
+    this.#state = 'exchange';
+    const { viaName, trusted } = this.parts;
+    const exchange = new Exchange(this, head, exchangeRequest(head, this.#from, viaName, trusted));
+    this.#exchange = exchange;
+    counters.exchangesOpen += 1;
+    counters.exchangesTotal += 1;
+    exchange.begin(resolution);
+    if (timeouts.visitorStallMs > 0) this.#visitorMovedAt = ticker.now;
+  }
+
+  onBody(chunk: Buffer): void {
+    this.#exchange?.body(chunk);
+  }
+
+  onTrailers(fields: Fields): void {
+    this.#exchange?.bodyTrailers(fields);
+  }
+
+  onComplete(): void {
+    this.#exchange?.complete();
+  }
+
+  // What the exchange wants.
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (this.#unread === undefined) this.#socket.resume();
+  }
+
+  targetMoved(): void {
+    this.#targetMovedAt = this.parts.ticker.now;
+  }
+
+  answerOwn(code: ErrorCode, keepAlive: boolean, detail = ''): void {
+    const head = this.#head;
+    const { counters, ownHosts } = this.parts;
+    countOwnAnswer(counters, code);
+    const to: AnswerFor =
+      head === undefined ? UNREADABLE : { accept: valueOf(head.fields, 'accept'), method: head.method, minor: head.minor, keepAlive };
+    const isOwn = code === 'TUNNEL_NOT_FOUND' && head !== undefined && ownHosts.has(head.host);
+    this.output.text(isOwn ? ownAddressAnswer(to) : ownAnswer(code, to, detail));
+  }
+
+  exchangeOver(keepAlive: boolean): void {
+    this.#forgetExchange();
+    if (!keepAlive || this.#isDraining) {
+      this.#linger();
+      return;
+    }
+    this.#state = 'idle';
+    this.#deadline = this.parts.ticker.deadline(this.parts.timeouts.keepAliveIdleMs);
+    this.#reader.next();
+    if (!this.#isReading) this.#goOn();
+  }
+
+  breakOff(): void {
+    this.#forgetExchange();
+    this.output.flush();
+    // A FIN would be a proper end to an answer that only the close delimits.
+    this.#socket.resetAndDestroy();
+  }
+
+  leaveHttp(stream: Stream): RawPipe {
+    const { counters } = this.parts;
+    this.#forgetExchange();
+    this.#state = 'raw';
+    counters.upgradedOpen += 1;
+    counters.upgradedTotal += 1;
+    const pipe = new RawPipe(this.#socket, this.output, counters);
+    this.#pipe = pipe;
+    const early = this.#unread;
+    this.#unread = undefined;
+    if (this.#visitorEnded) pipe.visitorEnded();
+    // Not within the stream's own call; the pipe holds one read until then.
+    queueMicrotask(() => {
+      this.#socket.resume();
+      pipe.start(stream, early);
+    });
+    return pipe;
+  }
+
+  outputWritten(): void {
+    this.#exchange?.credit();
+  }
+
+  tick(now: number): void {
+    if (now >= this.#deadline) {
+      this.#timedOut();
+      return;
+    }
+    if (this.#state === 'raw') return;
+    const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
+    const exchange = this.#exchange;
+    const visitorsTurn = this.output.blocked || (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
+    if (!visitorsTurn) this.#visitorMovedAt = now;
+    else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.#abort();
+    if (exchange === undefined || this.output.blocked) return;
+    const silent = now - this.#targetMovedAt;
+    if (this.#visitorEnded && silent > this.parts.timeouts.halfCloseMs) this.#abort();
+    else if (responseIdleMs > 0 && exchange.awaitsTarget && silent > responseIdleMs) exchange.timedOut();
+  }
+
+  // What the socket says.
+
+  #onData(chunk: Buffer): void {
+    this.#visitorMovedAt = this.parts.ticker.now;
+    if (this.#pipe !== undefined) this.#pipe.visitorData(chunk);
+    else if (this.#state === 'lingering' || this.#state === 'gone') return;
+    else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]));
+    else this.#read(chunk);
+  }
+
+  #onVisitorEnd(): void {
+    this.#visitorEnded = true;
+    if (this.#pipe !== undefined) {
+      this.#pipe.visitorEnded();
+      return;
+    }
+    this.#targetMovedAt = this.parts.ticker.now;
+    const exchange = this.#exchange;
+    if (exchange === undefined) this.#linger();
+    else if (!exchange.isRequestDone) this.#abort();
+  }
+
+  #onDrain(): void {
+    this.#visitorMovedAt = this.parts.ticker.now;
+    if (this.#pipe !== undefined) {
+      this.#pipe.visitorDrained();
+      return;
+    }
+    this.output.drained();
+    this.#goOn();
+  }
+
+  #onClose(): void {
+    const { counters, ticker } = this.parts;
+    ticker.remove(this);
+    if (this.#pipe !== undefined) {
+      counters.upgradedOpen -= 1;
+      this.#pipe.visitorClosed();
+    }
+    this.#abandon();
+    this.#leave();
+  }
+
+  #read(chunk: Buffer): void {
+    let rest = chunk;
+    this.#isReading = true;
+    try {
+      while (rest.length > 0) {
+        if (this.#mustWait()) {
+          this.#hold(rest);
+          break;
+        }
+        rest = rest.subarray(this.#reader.feed(rest));
+        this.#exchange?.settle();
+        if (this.#state !== 'idle' && this.#state !== 'head' && this.#state !== 'exchange') break;
+        if (this.#handOver !== undefined) {
+          this.#giveAway(this.#handOver, rest);
+          break;
+        }
+        if (this.#state === 'idle' && rest.length === 0 && this.#reader.stage === 'head') this.#startHead();
+      }
+    } catch (error) {
+      this.#unreadable(error);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #startHead(): void {
+    this.#state = 'head';
+    this.#deadline = this.parts.ticker.deadline(this.parts.timeouts.headMs);
+  }
+
+  /** A request that has been read to its end is answered before the next is looked at. */
+  #mustWait(): boolean {
+    const exchange = this.#exchange;
+    return exchange === undefined ? this.output.blocked : exchange.isRequestDone;
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#unread = bytes;
+    this.#socket.pause();
+  }
+
+  #goOn(): void {
+    const unread = this.#unread;
+    if (unread === undefined || this.#mustWait()) {
+      if (unread === undefined && this.#state === 'idle') this.#socket.resume();
+      return;
+    }
+    this.#unread = undefined;
+    this.#read(unread);
+    if (this.#unread === undefined && this.#state !== 'gone') this.#socket.resume();
+  }
+
+  /** The visitor does not speak HTTP as it must be: one answer, and no more from him. */
+  #unreadable(error: unknown): void {
+    const isFault = error instanceof PortholeError;
+    const code = isFault ? error.code : 'INTERNAL';
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      // In the middle of a body: its target must not take what came for the whole.
+      const mayAnswer = exchange.isUnanswered;
+      const head = this.#head;
+      exchange.abandon('CANCELLED');
+      this.#forgetExchange();
+      this.#head = head;
+      if (!mayAnswer) {
+        this.breakOff();
+        return;
+      }
+    }
+    this.answerOwn(code, false, isFault ? error.detail : '');
+    this.#linger();
+  }
+
+  #giveAway(head: RequestHead, rest: Buffer): void {
+    const socket = this.#socket;
+    socket.pause();
+    socket.removeAllListeners();
+    this.#leave();
+    this.parts.ticker.remove(this);
+    this.parts.agentUpgrade?.accept(socket, head, rest);
+  }
+
+  #timedOut(): void {
+    this.#deadline = NEVER;
+    if (this.#state === 'head') {
+      this.#unreadable(new PortholeError('HEAD_TIMEOUT'));
+    } else if (this.#state === 'idle') {
+      this.#linger();
+    } else {
+      this.#socket.destroy();
+    }
+  }
+
+  #abort(): void {
+    this.#abandon();
+    this.#socket.destroy();
+  }
+
+  #abandon(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.parts.counters.abortsTotal += 1;
+    exchange.abandon('CANCELLED');
+    this.#forgetExchange();
+  }
+
+  #forgetExchange(): void {
+    if (this.#exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#head = undefined;
+    this.parts.counters.exchangesOpen -= 1;
+  }
+
+  /** Ends our side and drops what still comes, so that the last answer is not lost to a reset (RFC 9112 section 9.6). */
+  #linger(): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'lingering';
+    this.#unread = undefined;
+    this.#deadline = this.parts.ticker.deadline(this.parts.timeouts.lingerMs);
+    this.output.end();
+    this.#socket.resume();
+  }
+
+  #leave(): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'gone';
+    this.#unread = undefined;
+    this.parts.counters.visitorsOpen -= 1;
+    this.#onGone();
+  }
+}

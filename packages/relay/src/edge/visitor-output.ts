@@ -1,0 +1,138 @@
+/**
+ * What goes out to one visitor: pieces of text and bytes are gathered and leave in one write per turn of the event
+ * loop. Small pieces are copied together, large ones written as they are. Says when the visitor does not keep up.
+ */
+import type * as net from 'node:net';
+import type { Flushable, TurnQueue } from './turn-queue.ts';
+
+/** Pieces up to this size are copied together with their neighbours; copying more costs more than a longer writev. */
+const JOIN_PIECE_BYTES = 16 * 1024;
+/** What has gathered up to this size is written before the turn's end, so that reader and writer can work at once. */
+const EARLY_FLUSH_BYTES = 256 * 1024;
+
+export interface OutputOwner {
+  /** Everything given so far has been taken by the socket, within its own bound: give credit back. */
+  outputWritten(): void;
+}
+
+export class VisitorOutput implements Flushable {
+  readonly #socket: net.Socket;
+  readonly #turns: TurnQueue;
+  #owner: OutputOwner | undefined;
+  /** A TLS socket's writes are never done within the call. */
+  readonly #encrypted: boolean;
+  #pieces: (string | Buffer)[] = [];
+  #bytes = 0;
+  #queued = false;
+  #blocked = false;
+  #ending = false;
+
+  constructor(socket: net.Socket, turns: TurnQueue) {
+    this.#socket = socket;
+    this.#turns = turns;
+    this.#encrypted = 'encrypted' in socket;
+  }
+
+  /** The visitor does not keep up: pieces stay here until the socket has drained. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Whoever fills it from here on. */
+  handTo(owner: OutputOwner): void {
+    this.#owner = owner;
+  }
+
+  /** Latin1 text: one char is one byte. */
+  text(text: string): void {
+    const last = this.#pieces.length - 1;
+    const piece = this.#pieces[last];
+    if (typeof piece === 'string') this.#pieces[last] = piece + text;
+    else this.#pieces.push(text);
+    this.#grow(text.length);
+  }
+
+  bytes(chunk: Buffer): void {
+    this.#pieces.push(chunk);
+    this.#grow(chunk.length);
+  }
+
+  /** Half-closes the socket once everything has been written. */
+  end(): void {
+    this.#ending = true;
+    this.#queue();
+  }
+
+  /** To be called on the socket's `drain`. */
+  drained(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.flush();
+  }
+
+  flush(): void {
+    this.#queued = false;
+    if (this.#blocked || this.#socket.destroyed) return;
+    if (this.#bytes > 0) this.#write();
+    if (this.#blocked) return;
+    if (this.#ending && !this.#socket.writableEnded) this.#socket.end();
+    this.#owner?.outputWritten();
+  }
+
+  #grow(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes >= EARLY_FLUSH_BYTES && !this.#blocked) this.flush();
+    else this.#queue();
+  }
+
+  #queue(): void {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#turns.add(this);
+  }
+
+  #write(): void {
+    const pieces = this.#pieces;
+    const bytes = this.#bytes;
+    this.#bytes = 0;
+    const socket = this.#socket;
+    if (pieces.length === 1) {
+      const piece = pieces[0] as string | Buffer;
+      pieces.length = 0;
+      if (typeof piece === 'string') socket.write(piece, 'latin1');
+      else socket.write(piece);
+    } else {
+      this.#pieces = [];
+      this.#writeJoined(pieces, bytes);
+    }
+    // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
+    this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
+  }
+
+  #writeJoined(pieces: (string | Buffer)[], bytes: number): void {
+    const socket = this.#socket;
+    // The shared memory may be used only if the kernel is likely to take all of it within this call.
+    const shared = socket.writableLength === 0 && !this.#encrypted;
+    const room = shared ? this.#turns.scratch() : Buffer.allocUnsafe(Math.min(bytes, this.#turns.scratch().length));
+    const one = bytes <= JOIN_PIECE_BYTES;
+    if (!one) socket.cork();
+    let start = 0;
+    let end = 0;
+    for (const piece of pieces) {
+      if (piece.length > JOIN_PIECE_BYTES || end + piece.length > room.length) {
+        if (end > start) socket.write(room.subarray(start, end));
+        start = end;
+        if (typeof piece === 'string') socket.write(piece, 'latin1');
+        else socket.write(piece);
+      } else if (typeof piece === 'string') {
+        end += room.write(piece, end, 'latin1');
+      } else {
+        room.set(piece, end);
+        end += piece.length;
+      }
+    }
+    if (end > start) socket.write(room.subarray(start, end));
+    if (!one) socket.uncork();
+    if (shared && socket.writableLength > 0) this.#turns.keepScratch();
+  }
+}
