@@ -1,0 +1,109 @@
+/** The pages say what the code does: generated ones are fresh, the protocol's numbers agree, named files exist. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ERRORS } from '@porthole/protocol';
+import { describe, expect, it } from 'vitest';
+import * as frame from '../../packages/protocol/src/frame.ts';
+import { generatedPages } from '../../scripts/generated-pages.ts';
+import { readSourceTree, ROOT } from './source-tree.ts';
+
+function page(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+describe('generated pages', () => {
+  it('are fresh (`npm run docs` writes them)', async () => {
+    const pages = await generatedPages();
+    expect(pages.length).toBeGreaterThan(1);
+    for (const { path, text } of pages) expect(page(path), path).toBe(text);
+  });
+});
+
+describe('the error table', () => {
+  it('documents every code once, under its group', () => {
+    const documented = [...page('docs/errors.md').matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map((match) => match[1]);
+    expect(documented.toSorted()).toEqual(Object.keys(ERRORS).toSorted());
+  });
+
+  it('gives each code a wire number of its own', () => {
+    const numbers = Object.values(ERRORS).map((row) => row.wire);
+    expect(new Set<number>(numbers).size).toBe(numbers.length);
+  });
+
+  it('has no code that nothing uses', () => {
+    const code = readSourceTree().filter((file) => file.path !== 'packages/protocol/src/errors.ts');
+    const unused = Object.keys(ERRORS).filter(
+      (name) => !code.some((file) => new RegExp(`['"\`]${name}['"\`]|\\b${name}:`).test(file.text)),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+describe('docs/protocol.md', () => {
+  const text = page('docs/protocol.md');
+  const rows = [...text.matchAll(/^\| 0x([0-9a-f]{2}) \| (\w+) \|.*\| (\d+) \| (\d+) \| (END)? ?\|$/gm)];
+
+  it('lists every frame with its number', () => {
+    expect(rows.length).toBeGreaterThan(10);
+    const listed = Object.fromEntries(rows.map((row) => [row[2], Number.parseInt(row[1] as string, 16)]));
+    expect(listed).toEqual(frame.FRAME);
+  });
+
+  it('states the payload limits and flags the code checks', () => {
+    for (const [, number, name, least, most, flag] of rows) {
+      const type = Number.parseInt(number as string, 16);
+      expect(frame.headerFault(type, 0, Number(least)), name).toBeUndefined();
+      expect(frame.headerFault(type, 0, Number(most)), name).toBeUndefined();
+      if (Number(least) > 0) expect(frame.headerFault(type, 0, Number(least) - 1), name).toBeDefined();
+      if (Number(most) < frame.MAX_PAYLOAD_BYTES)
+        expect(frame.headerFault(type, 0, Number(most) + 1), name).toBeDefined();
+      expect(frame.headerFault(type, frame.FLAG_END, Number(least)) === undefined, name).toBe(flag === 'END');
+    }
+  });
+
+  it('states the sizes of the code', () => {
+    for (const bytes of [frame.INITIAL_WINDOW_BYTES, frame.DATA_PAYLOAD_BYTES]) {
+      expect(text).toContain(bytes.toLocaleString('en'));
+    }
+    expect(text).toContain(`version ${frame.PROTOCOL_VERSION}`);
+    expect(text).toContain(frame.CARRIER_PATH);
+    expect(text).toContain(`Upgrade: ${frame.UPGRADE_TOKEN}`);
+    expect(text).toContain(frame.WEBSOCKET_PROTOCOL);
+  });
+});
+
+describe('prose', () => {
+  const pages = [
+    ...globSync('*.md', { cwd: ROOT }),
+    ...globSync('{docs,bench,deploy,examples}/**/*.md', { cwd: ROOT }),
+  ].filter((path) => !path.includes('node_modules'));
+
+  it('links to files that exist', () => {
+    expect(pages.length).toBeGreaterThan(5);
+    const broken = pages.flatMap((path) =>
+      [...page(path).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)/g)]
+        .map((match) => match[1] as string)
+        .filter((target) => !existsSync(join(ROOT, dirname(path), target)))
+        .map((target) => `${path}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('names files of this repository that exist', () => {
+    const broken = pages.flatMap((path) =>
+      [...page(path).matchAll(/`((?:packages|test|bench|scripts|examples|docs|deploy)\/[\w./-]+\.\w+)`/g)]
+        .map((match) => match[1] as string)
+        .filter((target) => !existsSync(join(ROOT, target)))
+        .map((target) => `${path}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('proves each feature of the README with a test file', () => {
+    const table = page('README.md').split('## What it does')[1]?.split('\n## ')[0] ?? '';
+    const features = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| feature'));
+    expect(features.length).toBeGreaterThan(15);
+    const unproven = features.filter((line) => !/`(?:test|packages|examples)\/[\w./-]+\.test\.ts`/.test(line));
+    expect(unproven).toEqual([]);
+  });
+});
