@@ -69,17 +69,22 @@ interface Sending {
 
 async function send(request: AcmeRequest, sending: Sending): Promise<AcmeAnswer> {
   const url = checkAcmeUrl(request.url);
-  if (request.signal?.aborted === true) throw cancelled();
+  if (isAborted(request.signal)) throw cancelled();
   const timeout = AbortSignal.timeout(sending.timeoutMs);
   const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
   try {
     return await exchange(url, request, sending, signal);
   } catch (error) {
     if (error instanceof PortholeError) throw error;
-    if (request.signal?.aborted === true) throw cancelled();
+    if (isAborted(request.signal)) throw cancelled();
     const why = timeout.aborted ? `no answer within ${sending.timeoutMs} ms` : error instanceof Error ? error.message : String(error);
     throw new AcmeError('ACME_UNREACHABLE', `${url.host}: ${why}`, { cause: error });
   }
+}
+
+/** A call, because it changes between two looks. */
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
 }
 
 function exchange(url: URL, request: AcmeRequest, sending: Sending, signal: AbortSignal): Promise<AcmeAnswer> {
