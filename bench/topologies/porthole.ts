@@ -35,7 +35,7 @@ export async function startAgent(
   name: string,
 ): Promise<RunningProgram> {
   const relay = `http://127.0.0.1:${relayPort}`;
-  const args = ['http', String(target), '--name', name, '--relay', relay, '--inspect', 'off', '--json'];
+  const args = ['http', String(target), '--name', name, '--relay', relay, '--json'];
   const program = bench.startNode(CLI, args);
   await program.line(/"event":"tunnel"/);
   return program;

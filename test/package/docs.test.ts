@@ -22,7 +22,8 @@ describe('generated pages', () => {
 describe('the error table', () => {
   it('documents every code once, under its group', () => {
     const documented = [...page('docs/errors.md').matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map((match) => match[1]);
-    expect(documented.toSorted()).toEqual(Object.keys(ERRORS).toSorted());
+    expect(new Set(documented)).toEqual(new Set(Object.keys(ERRORS)));
+    expect(documented.length).toBe(Object.keys(ERRORS).length);
   });
 
   it('gives each code a wire number of its own', () => {

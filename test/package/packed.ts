@@ -1,0 +1,91 @@
+/** Builds and packs what is published, and installs it into an empty folder without a network. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ROOT } from './source-tree.ts';
+
+const run = promisify(execFile);
+
+export interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly dependencies?: Record<string, string>;
+  readonly scripts?: Record<string, string>;
+}
+
+export interface Installed {
+  /** The folder's node_modules. */
+  readonly modules: string;
+  readonly folder: string;
+  /** Names of all packages installed, ours included. */
+  readonly names: readonly string[];
+  remove(): void;
+}
+
+export const FOLDERS: Record<string, string> = {
+  '@porthole/protocol': 'packages/protocol',
+  '@porthole/agent': 'packages/agent',
+  porthole: 'packages/cli',
+  '@porthole/relay': 'packages/relay',
+};
+
+export function manifestIn(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+}
+
+export async function buildPackages(): Promise<void> {
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  await run(process.execPath, [tsc, '-b', ...Object.values(FOLDERS)], { cwd: ROOT }).catch(
+    (error: { stdout: string }) => {
+      throw new Error(`tsc -b failed:\n${error.stdout}`);
+    },
+  );
+}
+
+/**
+ * What `npm install <name>` gives a user. Everything comes from tarballs: ours as they would be published, the others'
+ * packed again from this repository's node_modules, in the versions of its lock file.
+ */
+export async function installAlone(name: string): Promise<Installed> {
+  const folder = mkdtempSync(join(tmpdir(), 'porthole-install-'));
+  const tarballs = join(folder, 'tarballs');
+  mkdirSync(tarballs);
+  const closure = dependencyClosure(name);
+  const { stdout } = await npm(folder, ['pack', '--json', '--pack-destination', tarballs, ...closure.values()]);
+  const packed = JSON.parse(stdout) as
+    | { name: string; filename: string }[]
+    | Record<string, { name: string; filename: string }>;
+  const files = new Map(Object.values(packed).map((entry) => [entry.name, join(tarballs, entry.filename)]));
+  const dependencies = Object.fromEntries([...closure.keys()].map((key) => [key, `file:${files.get(key)}`]));
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'user', version: '1.0.0', private: true, dependencies }),
+  );
+  await npm(folder, ['install', '--offline']);
+  const record = JSON.parse(readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8')) as {
+    packages: Record<string, unknown>;
+  };
+  const names = Object.keys(record.packages).map((path) => path.slice(path.lastIndexOf('node_modules/') + 13));
+  return { folder, modules: join(folder, 'node_modules'), names, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+/** Name to folder of a package and all it depends on. */
+function dependencyClosure(name: string, found = new Map<string, string>()): Map<string, string> {
+  const folder = join(ROOT, FOLDERS[name] ?? `node_modules/${name}`);
+  found.set(name, folder);
+  for (const dependency of Object.keys(manifestIn(folder).dependencies ?? {})) {
+    if (!found.has(dependency)) dependencyClosure(dependency, found);
+  }
+  return found;
+}
+
+function npm(cwd: string, args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
+  // npm itself runs with our Node, not with whatever an enclosing `npm run` has set for this repository.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key) || key === 'npm_config_cache'),
+  );
+  return run('npm', [...args, ...quiet], { cwd, env, maxBuffer: 64 * 1024 * 1024 });
+}
