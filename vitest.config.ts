@@ -23,7 +23,13 @@ export default defineConfig({
         ...fromSource,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/contracts/**/*.test.ts', 'test/http1/**/*.test.ts', 'test/harness/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'test/contracts/**/*.test.ts',
+            'test/http1/**/*.test.ts',
+            'test/protocol/**/*.test.ts',
+            'test/harness/**/*.test.ts',
+          ],
           isolate: false,
           execArgv: [`--conditions=${SOURCE}`],
           testTimeout: 20_000,

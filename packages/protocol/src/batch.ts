@@ -2,7 +2,7 @@
  * Puts the frames of one event-loop turn together so that they leave in one write: heads and small payloads are copied
  * into a slab and become one buffer, large payloads go along as they are.
  */
-import { HEADER_BYTES, writeHeader } from './frame.ts';
+import { HEADER_BYTES, writeHeader, writeU64 } from './frame.ts';
 
 /** Payloads up to this are copied; above, a buffer of their own costs less than the copy. */
 const COPY_LIMIT_BYTES = 4_096;
@@ -42,6 +42,13 @@ export class Batch {
     return at;
   }
 
+  /** A frame that holds one number. */
+  numberFrame(type: number, streamId: number, value: number): void {
+    const at = this.frame(type, 0, 8, streamId);
+    writeU64(this.#slab, at, value);
+  }
+
+  /** The memory that `frame` gave an offset into; another one after the next frame. */
   get slab(): Buffer {
     return this.#slab;
   }

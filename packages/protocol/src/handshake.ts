@@ -4,7 +4,7 @@
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { type ErrorCode, ERRORS, PortholeError } from './errors.ts';
-import { encodeFrame, FRAME, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from './frame.ts';
+import { encodeFrame, FRAME, HEADER_BYTES, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from './frame.ts';
 import { MAX_LANES } from './session.ts';
 
 /** Label of the TLS exporter (RFC 8446 section 7.5) that ties a proof to its carrier. */
@@ -248,4 +248,25 @@ class MemberReader {
 
 function fault(name: string): PortholeError {
   return new PortholeError('PROTOCOL_ERROR', `handshake: ${name}`);
+}
+
+/** Collects the one frame that an end of a carrier waits for in the handshake; bytes behind it are handed back. */
+export class HandshakeReader {
+  #bytes: Buffer = Buffer.alloc(0);
+
+  /** Undefined: more bytes are needed. Throws PROTOCOL_ERROR when they are no handshake frame. */
+  feed(chunk: Buffer): { readonly message: HandshakeMessage; readonly rest: Buffer } | undefined {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    if (this.#bytes.length < HEADER_BYTES) return undefined;
+    const type = this.#bytes[0] as number;
+    const length = this.#bytes.readUInt16BE(2);
+    const known = type === FRAME.challenge || type === FRAME.hello || type === FRAME.welcome || type === FRAME.refused;
+    if (!known || length > MAX_MESSAGE_BYTES) throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} in the handshake`);
+    const end = HEADER_BYTES + length;
+    if (this.#bytes.length < end) return undefined;
+    const message = decodeHandshake(type, this.#bytes.subarray(HEADER_BYTES, end));
+    const rest = this.#bytes.subarray(end);
+    this.#bytes = Buffer.alloc(0);
+    return { message, rest };
+  }
 }

@@ -12,3 +12,4 @@ export { MAX_WINDOW_BYTES, ReceiveWindow, WINDOW_BUDGET_BYTES } from './receive-
 export { ReplayBuffer } from './replay-buffer.ts';
 export { MAX_LANES, MAX_STREAMS, Session, type SessionEvents, type SessionOptions } from './session.ts';
 export type { StreamOpening } from './session-stream.ts';
+export * from './handshake.ts';

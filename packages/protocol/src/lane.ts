@@ -4,7 +4,7 @@
  */
 import { Batch } from './batch.ts';
 import { PortholeError } from './errors.ts';
-import { FRAME, isTracked, readU64, SKIPPABLE_BIT, writeU64 } from './frame.ts';
+import { FRAME, isTracked, readU64, SKIPPABLE_BIT } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { InFlightCap } from './in-flight.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
@@ -227,16 +227,16 @@ export class Lane implements FrameSink, StreamLane {
     if (this.#ackDue || (rides && this.#reader.position > this.#ackSent)) {
       this.#ackDue = false;
       this.#ackSent = this.#reader.position;
-      writeU64(batch.slab, batch.frame(FRAME.ack, 0, 8, 0), this.#ackSent);
+      batch.numberFrame(FRAME.ack, 0, this.#ackSent);
     }
     if (this.#pongDue !== undefined) {
-      writeU64(batch.slab, batch.frame(FRAME.pong, 0, 8, 0), this.#pongDue);
+      batch.numberFrame(FRAME.pong, 0, this.#pongDue);
       this.#pongDue = undefined;
     }
     if (this.#pingDue) {
       this.#pingDue = false;
       this.#pingSentAt = now;
-      writeU64(batch.slab, batch.frame(FRAME.ping, 0, 8, 0), 1);
+      batch.numberFrame(FRAME.ping, 0, 1);
     }
     batch.endUntracked();
   }

@@ -4,7 +4,7 @@
  */
 import type { Batch } from './batch.ts';
 import { type ErrorCode, ERRORS, PortholeError } from './errors.ts';
-import { DATA_PAYLOAD_BYTES, encodeReason, FLAG_END, FRAME, INITIAL_WINDOW_BYTES, MAX_BLOCK_BYTES, OPEN_PREFIX_BYTES, writeU64 } from './frame.ts';
+import { DATA_PAYLOAD_BYTES, encodeReason, FLAG_END, FRAME, INITIAL_WINDOW_BYTES, MAX_BLOCK_BYTES, OPEN_PREFIX_BYTES } from './frame.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 import type { Stream, StreamKind, StreamSink } from './stream-contract.ts';
 
@@ -159,7 +159,7 @@ export class SessionStream implements Stream {
     if (!this.#creditDue) return;
     this.#creditDue = false;
     if (this.#over || this.#endReceived) return;
-    writeU64(batch.slab, batch.frame(FRAME.credit, 0, 8, this.id), this.#window.granted);
+    batch.numberFrame(FRAME.credit, this.id, this.#window.granted);
   }
 
   receiveHead(block: string, last: boolean): void {

@@ -1,0 +1,279 @@
+/**
+ * One session with a relay, from the first hello until it is lost for good: dials again whenever a carrier dies and
+ * takes the lane up where it stood.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  type Challenge,
+  deriveSessionKey,
+  type ErrorCode,
+  type Hello,
+  type Lane,
+  type Message,
+  PortholeError,
+  PROTOCOL_VERSION,
+  proveBinding,
+  proveResume,
+  RANDOM_BYTES,
+  sameProof,
+  Session,
+  SESSION_ID_BYTES,
+  type SessionEvents,
+  type Stream,
+  type StreamOpening,
+  type StreamSink,
+  type Welcome,
+} from '@porthole/protocol';
+import { type Carrier, LanePump, monotonicNow } from '@porthole/protocol/node';
+import { Backoff } from './backoff.ts';
+import { type Greeted, greetRelay } from './relay-greeting.ts';
+
+/** Dials the relay; rejects with PortholeError. */
+export type DialCarrier = (signal: AbortSignal) => Promise<Carrier>;
+
+export interface LinkSessionOptions {
+  readonly dial: DialCarrier;
+  readonly token: string | undefined;
+  /** Software and version, for the relay's log. */
+  readonly software: string;
+}
+
+export interface LinkSessionEvents {
+  /** The session stands; `resumed` after an interruption that lost nothing. */
+  onEstablished(session: LinkSession, info: { readonly resumed: boolean; readonly carrier: Carrier['kind'] }): void;
+  onInterrupted(session: LinkSession, reason: PortholeError, nextTryInMs: number): void;
+  onOpen(session: LinkSession, opening: StreamOpening, stream: Stream): StreamSink;
+  onMessage(session: LinkSession, message: Message): void;
+  onGoAway(session: LinkSession, leftMs: number, detail: string): void;
+  /** Over for good; nothing comes after it. */
+  onOver(session: LinkSession, reason: PortholeError): void;
+  onFault(error: unknown): void;
+}
+
+/** Refusals that no later try will change. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_REVOKED', 'VERSION_UNSUPPORTED', 'NOT_SUPPORTED']);
+
+interface Established {
+  readonly session: Session;
+  readonly key: Buffer;
+  readonly welcome: Welcome;
+}
+
+interface LaneState {
+  readonly lane: Lane;
+  epoch: number;
+  pump: LanePump | undefined;
+  since: number;
+}
+
+export class LinkSession implements SessionEvents {
+  readonly id = randomBytes(SESSION_ID_BYTES).toString('base64url');
+  readonly #options: LinkSessionOptions;
+  readonly #events: LinkSessionEvents;
+  readonly #random = randomBytes(RANDOM_BYTES).toString('base64url');
+  readonly #backoff = new Backoff();
+  readonly #abort = new AbortController();
+  #established: Established | undefined;
+  #lanes: LaneState[] = [];
+  #retryTimer: NodeJS.Timeout | undefined;
+  #graceTimer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(options: LinkSessionOptions, events: LinkSessionEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get established(): boolean {
+    return this.#established !== undefined && this.#lanes.some((state) => state.pump !== undefined);
+  }
+
+  get streamCount(): number {
+    return this.#established?.session.streamCount ?? 0;
+  }
+
+  get minRttMs(): number | undefined {
+    const rtt = this.#lanes[0]?.lane.minRttMs;
+    return rtt === undefined || !Number.isFinite(rtt) ? undefined : rtt;
+  }
+
+  start(): void {
+    this.#tryAgain(0, 0);
+  }
+
+  send(message: Message): void {
+    this.#established?.session.sendMessage(message);
+  }
+
+  goAway(leftMs: number): void {
+    this.#established?.session.goAway('GOING_AWAY', leftMs, 'the agent is about to stop');
+  }
+
+  /** Ends the session and tells the relay, when there is a carrier. Idempotent. */
+  close(code: ErrorCode, detail = ''): void {
+    if (this.#over) return;
+    const farewell = this.#established?.session.close(code, detail);
+    this.#finish(new PortholeError(code, detail), farewell);
+  }
+
+  onOpen(opening: StreamOpening, stream: Stream): StreamSink {
+    return this.#events.onOpen(this, opening, stream);
+  }
+
+  onMessage(message: Message): void {
+    this.#events.onMessage(this, message);
+  }
+
+  onGoAway(_code: ErrorCode, leftMs: number, detail: string): void {
+    this.#events.onGoAway(this, leftMs, detail);
+  }
+
+  onWantWrite(lane: Lane): void {
+    this.#lanes[lane.index]?.pump?.wantWrite();
+  }
+
+  onFault(error: unknown): void {
+    this.#events.onFault(error);
+  }
+
+  onClosed(code: ErrorCode, detail: string): void {
+    this.#finish(new PortholeError(code, detail), undefined);
+  }
+
+  #tryAgain(laneIndex: number, delayMs: number): void {
+    if (this.#over) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#dial(laneIndex).catch((error: unknown) => this.#onDialFailed(laneIndex, error));
+    }, delayMs);
+  }
+
+  async #dial(laneIndex: number): Promise<void> {
+    const carrier = await this.#options.dial(this.#abort.signal);
+    if (this.#over) {
+      carrier.destroy();
+      return;
+    }
+    const state = this.#lanes[laneIndex];
+    const greeted = await greetRelay(carrier, (challenge) =>
+      state === undefined ? this.#createHello(challenge, carrier) : this.#resumeHello(state, challenge, carrier),
+    );
+    if (this.#over) {
+      carrier.destroy();
+      return;
+    }
+    if (state === undefined) this.#onCreated(greeted, carrier);
+    else this.#onResumed(state, greeted, carrier);
+  }
+
+  #createHello(challenge: Challenge, carrier: Carrier): Hello {
+    const keyingMaterial = carrier.keyingMaterial();
+    return {
+      mode: 'create',
+      version: PROTOCOL_VERSION,
+      session: this.id,
+      random: this.#random,
+      software: this.#options.software,
+      ...(this.#options.token === undefined ? {} : { token: this.#options.token }),
+      ...(keyingMaterial === undefined ? {} : { binding: proveBinding(keyingMaterial, challenge.nonce) }),
+    };
+  }
+
+  #resumeHello(state: LaneState, challenge: Challenge, carrier: Carrier): Hello {
+    // Raised for every hello, also one whose answer is lost: the relay takes no epoch twice.
+    state.epoch += 1;
+    const claim = { session: this.id, lane: state.lane.index, epoch: state.epoch, received: state.lane.received };
+    const { key, welcome } = this.#established as Established;
+    const keyingMaterial = welcome.bound ? carrier.keyingMaterial() : undefined;
+    const proof = proveResume(key, 'agent', { ...claim, nonce: challenge.nonce, keyingMaterial });
+    return { mode: 'resume', version: PROTOCOL_VERSION, ...claim, proof, software: this.#options.software };
+  }
+
+  #onCreated(greeted: Greeted, carrier: Carrier): void {
+    const { welcome } = greeted;
+    if (welcome.random === undefined) throw new PortholeError('NOT_A_RELAY', 'no random in the welcome');
+    const keyingMaterial = welcome.bound ? carrier.keyingMaterial() : undefined;
+    const key = deriveSessionKey(this.id, this.#random, welcome.random, keyingMaterial);
+    const session = new Session({ role: 'agent', now: monotonicNow }, this);
+    this.#established = { session, key, welcome };
+    this.#lanes = [{ lane: session.lanes[0] as Lane, epoch: 0, pump: undefined, since: 0 }];
+    this.#attach(this.#lanes[0] as LaneState, greeted, carrier, false);
+  }
+
+  #onResumed(state: LaneState, greeted: Greeted, carrier: Carrier): void {
+    const { key, welcome: first } = this.#established as Established;
+    const { welcome, challenge } = greeted;
+    const expected = proveResume(key, 'relay', {
+      session: this.id,
+      lane: state.lane.index,
+      epoch: state.epoch,
+      received: welcome.received,
+      nonce: challenge.nonce,
+      keyingMaterial: first.bound ? carrier.keyingMaterial() : undefined,
+    });
+    if (welcome.epoch !== state.epoch || !sameProof(expected, welcome.proof ?? '')) {
+      carrier.destroy();
+      throw new PortholeError('NOT_A_RELAY', 'it does not know this session');
+    }
+    this.#attach(state, greeted, carrier, true);
+  }
+
+  #attach(state: LaneState, greeted: Greeted, carrier: Carrier, resumed: boolean): void {
+    const { welcome } = this.#established as Established;
+    try {
+      state.lane.attach(greeted.welcome.received);
+    } catch (error) {
+      carrier.destroy();
+      throw error;
+    }
+    clearTimeout(this.#graceTimer);
+    state.since = monotonicNow();
+    const pump = new LanePump(state.lane, carrier, welcome.heartbeatMs, {
+      onDetached: (reason) => this.#onDetached(state, pump, reason),
+      onViolation: (error) => this.close(error.code, error.detail),
+    });
+    state.pump = pump;
+    this.#events.onEstablished(this, { resumed, carrier: carrier.kind });
+    if (greeted.rest.length > 0) pump.onBytes(greeted.rest);
+    carrier.resume();
+  }
+
+  #onDetached(state: LaneState, pump: LanePump, reason: PortholeError | undefined): void {
+    if (this.#over || state.pump !== pump) return;
+    state.pump = undefined;
+    this.#backoff.lived(monotonicNow() - state.since, pump.bytesIn + pump.bytesOut);
+    const delayMs = this.#backoff.next();
+    if (!this.established) {
+      const { graceMs } = (this.#established as Established).welcome;
+      this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', `away for ${graceMs} ms`), graceMs);
+      this.#events.onInterrupted(this, reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'), delayMs);
+    }
+    this.#tryAgain(state.lane.index, delayMs);
+  }
+
+  #onDialFailed(laneIndex: number, error: unknown): void {
+    if (this.#over) return;
+    const reason = error instanceof PortholeError ? error : new PortholeError('INTERNAL', String(error), { cause: error });
+    if (FINAL.has(reason.code)) {
+      this.close(reason.code, reason.detail);
+      return;
+    }
+    if (reason.code === 'SESSION_GONE' || (this.#established !== undefined && reason.code === 'PROTOCOL_ERROR')) {
+      this.close('SESSION_LOST', 'the relay does not know the session any more');
+      return;
+    }
+    const delayMs = this.#backoff.next();
+    if (!this.established) this.#events.onInterrupted(this, reason, delayMs);
+    this.#tryAgain(laneIndex, delayMs);
+  }
+
+  #finish(reason: PortholeError, farewell: Buffer | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#abort.abort();
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#graceTimer);
+    for (const state of this.#lanes) state.pump?.stop(farewell);
+    this.#lanes = [];
+    this.#events.onOver(this, reason);
+  }
+}

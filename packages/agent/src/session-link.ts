@@ -1,0 +1,218 @@
+/**
+ * The connection of an agent to a relay, for ever: keeps one session going, starts another when that is lost or the
+ * relay asks us to move, and claims every tunnel's address anew each time.
+ */
+import {
+  type ClaimedMessage,
+  decodeRaw,
+  decodeRequest,
+  type ErrorCode,
+  type Message,
+  PortholeError,
+  type RefusedMessage,
+  type Stream,
+  type StreamOpening,
+  type StreamSink,
+  STREAM_KIND,
+} from '@porthole/protocol';
+import { Backoff } from './backoff.ts';
+import { type DialCarrier, LinkSession, type LinkSessionEvents } from './link-session.ts';
+import type { Origin } from './origin.ts';
+import type { LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
+
+export interface SessionLinkOptions {
+  readonly dial: DialCarrier;
+  readonly token: string | undefined;
+  /** Software and version, for the relay's log. */
+  readonly software: string;
+  readonly events: LinkEvents;
+  /** Told of bugs: something threw that should not have. */
+  readonly onFault: (error: unknown) => void;
+}
+
+interface Tunnel {
+  readonly id: number;
+  readonly claim: TunnelClaim;
+  readonly origin: Origin;
+  readonly events: TunnelEvents;
+  /** What the relay gave us, which we ask for again after a lost session. */
+  given: ClaimedMessage | undefined;
+  /** The address given before is not to be had any more, and none was asked for: any will do. */
+  settleForAny: boolean;
+}
+
+/** Sessions that failed one after another without ever standing are started with growing pauses, too. */
+export class SessionLink implements RelayLink, LinkSessionEvents {
+  readonly #options: SessionLinkOptions;
+  readonly #tunnels = new Map<number, Tunnel>();
+  readonly #restart = new Backoff();
+  #current: LinkSession | undefined;
+  /** Sessions that were told to move away from; they end when their last stream has. */
+  readonly #leaving = new Map<LinkSession, NodeJS.Timeout>();
+  #restartTimer: NodeJS.Timeout | undefined;
+  #nextTunnelId = 1;
+  #finished = false;
+
+  constructor(options: SessionLinkOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    if (this.#current === undefined && !this.#finished) this.#startSession();
+  }
+
+  openTunnel(claim: TunnelClaim, origin: Origin, events: TunnelEvents): LinkedTunnel {
+    const tunnel: Tunnel = { id: this.#nextTunnelId, claim, origin, events, given: undefined, settleForAny: false };
+    this.#nextTunnelId += 1;
+    this.#tunnels.set(tunnel.id, tunnel);
+    if (this.#current?.established === true) this.#claim(tunnel);
+    return { id: tunnel.id, release: () => this.#release(tunnel) };
+  }
+
+  async close(drainMs: number): Promise<void> {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#restartTimer);
+    const session = this.#current;
+    if (session?.established === true && session.streamCount > 0 && drainMs > 0) {
+      session.goAway(drainMs);
+      await untilIdle(session, drainMs);
+    }
+    for (const [leaving, timer] of this.#leaving) {
+      clearTimeout(timer);
+      leaving.close('NO_ERROR');
+    }
+    this.#leaving.clear();
+    session?.close('NO_ERROR');
+  }
+
+  onEstablished(session: LinkSession, info: { readonly resumed: boolean; readonly carrier: string }): void {
+    if (session !== this.#current) return;
+    if (!info.resumed) {
+      this.#restart.lived(Number.POSITIVE_INFINITY, 0);
+      for (const tunnel of this.#tunnels.values()) this.#claim(tunnel);
+    }
+    this.#options.events.onConnected({ ...info, rttMs: session.minRttMs });
+  }
+
+  onInterrupted(session: LinkSession, reason: PortholeError, nextTryInMs: number): void {
+    if (session === this.#current) this.#options.events.onInterrupted(reason, nextTryInMs);
+  }
+
+  onOpen(_session: LinkSession, opening: StreamOpening, stream: Stream): StreamSink {
+    const tunnel = this.#tunnels.get(opening.tunnelId);
+    if (tunnel === undefined) {
+      stream.reset('TUNNEL_NOT_FOUND', 'the agent has closed this tunnel');
+      return NO_SINK;
+    }
+    return opening.kind === STREAM_KIND.exchange
+      ? tunnel.origin.openExchange(decodeRequest(opening.block), stream)
+      : tunnel.origin.openRaw(decodeRaw(opening.block), stream);
+  }
+
+  onMessage(session: LinkSession, message: Message): void {
+    // A session we are leaving reports what our own new session took over from it.
+    if (session !== this.#current) return;
+    if (message.type !== 'claimed' && message.type !== 'refused') throw new PortholeError('PROTOCOL_ERROR', `an agent takes no ${message.type}`);
+    const tunnel = this.#tunnels.get(message.id);
+    if (tunnel === undefined) return;
+    if (message.type === 'claimed') {
+      tunnel.given = message;
+      tunnel.events.onClaimed(message);
+    } else {
+      this.#onRefused(tunnel, message);
+    }
+  }
+
+  onGoAway(session: LinkSession, leftMs: number): void {
+    if (session !== this.#current || this.#finished) return;
+    this.#leaving.set(session, setInterval(() => this.#closeWhenIdle(session), LEAVING_CHECK_MS));
+    setTimeout(() => this.#forget(session), leftMs).unref();
+    this.#startSession();
+  }
+
+  onOver(session: LinkSession, reason: PortholeError): void {
+    clearInterval(this.#leaving.get(session));
+    this.#leaving.delete(session);
+    if (session !== this.#current || this.#finished) return;
+    this.#current = undefined;
+    if (FINAL_ENDS.has(reason.code)) {
+      this.#finished = true;
+      this.#options.events.onFinished(reason);
+      return;
+    }
+    const delayMs = this.#restart.next();
+    this.#options.events.onInterrupted(reason, delayMs);
+    this.#restartTimer = setTimeout(() => this.#startSession(), delayMs);
+  }
+
+  onFault(error: unknown): void {
+    this.#options.onFault(error);
+  }
+
+  #startSession(): void {
+    if (this.#finished) return;
+    this.#current = new LinkSession(this.#options, this);
+    this.#current.start();
+  }
+
+  #claim(tunnel: Tunnel): void {
+    const { claim, given } = tunnel;
+    const again = given === undefined || tunnel.settleForAny ? {} : given.port === undefined ? { name: given.name } : { port: given.port };
+    this.#current?.send({ type: 'claim', id: tunnel.id, ...again, ...claim });
+  }
+
+  #onRefused(tunnel: Tunnel, refused: RefusedMessage): void {
+    const { claim } = tunnel;
+    const asked = claim.name !== undefined || claim.port !== undefined;
+    if (!asked && tunnel.given !== undefined && !tunnel.settleForAny && ADDRESS_LOST.has(refused.code)) {
+      tunnel.settleForAny = true;
+      this.#claim(tunnel);
+      return;
+    }
+    this.#tunnels.delete(tunnel.id);
+    tunnel.events.onRefused(refused.code, refused.detail);
+  }
+
+  #release(tunnel: Tunnel): void {
+    if (this.#tunnels.delete(tunnel.id)) this.#current?.send({ type: 'release', id: tunnel.id });
+  }
+
+  #closeWhenIdle(session: LinkSession): void {
+    if (session.streamCount === 0 && this.#current?.established === true) this.#forget(session);
+  }
+
+  #forget(session: LinkSession): void {
+    clearInterval(this.#leaving.get(session));
+    if (this.#leaving.delete(session)) session.close('NO_ERROR');
+  }
+}
+
+const LEAVING_CHECK_MS = 200;
+
+/** Why an address that was merely given to us may be gone after a lost session. */
+const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);
+
+/** Ends of a session that no new one would change. */
+const FINAL_ENDS: ReadonlySet<ErrorCode> = new Set(['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_REVOKED', 'VERSION_UNSUPPORTED', 'NOT_SUPPORTED']);
+
+const NO_SINK: StreamSink = {
+  onHead: () => {},
+  onData: () => {},
+  onTrailers: () => {},
+  onEnd: () => {},
+  onReset: () => {},
+  onWritable: () => {},
+};
+
+/** Resolves when the session has no stream left, or after `limitMs`. */
+function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const started = performance.now();
+    const timer = setInterval(() => {
+      if (session.streamCount > 0 && performance.now() - started < limitMs) return;
+      clearInterval(timer);
+      resolve();
+    }, LEAVING_CHECK_MS / 4);
+  });
+}

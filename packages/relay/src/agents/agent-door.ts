@@ -1,0 +1,86 @@
+/**
+ * Where agents come in: takes over the connections that the public door recognised as carriers, leads the handshake and
+ * keeps the sessions that come of it.
+ */
+import type * as net from 'node:net';
+import { UPGRADE_TOKEN, type RequestHead } from '@porthole/protocol';
+import { type Carrier, SocketCarrier } from '@porthole/protocol/node';
+import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
+import { countCode } from './agent-counters.ts';
+import type { AgentParts } from './agent-parts.ts';
+import type { AgentSession } from './agent-session.ts';
+import { RelayHandshake } from './relay-handshake.ts';
+import { WebSocketDoor } from './web-socket-door.ts';
+
+/** Handshakes under way at once; more wait for nothing and are told to come again. */
+const MAX_HANDSHAKES = 1_024;
+
+const SWITCHING = Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`, 'latin1');
+
+export class AgentDoor implements AgentUpgrade {
+  readonly #parts: AgentParts;
+  readonly #sessions = new Map<string, AgentSession>();
+  readonly #handshakes = new Set<RelayHandshake>();
+  readonly #webSockets = new WebSocketDoor();
+  readonly #stopWatching: () => void;
+  #draining = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#stopWatching = parts.access.onRevoked((tokenId) => this.#onRevoked(tokenId));
+  }
+
+  get sessions(): Iterable<AgentSession> {
+    return this.#sessions.values();
+  }
+
+  accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    if (this.#draining || this.#handshakes.size >= MAX_HANDSHAKES) {
+      refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
+      return;
+    }
+    const wanted = head.upgrade?.toLowerCase();
+    if (wanted === UPGRADE_TOKEN) {
+      socket.write(SWITCHING);
+      this.#begin(new SocketCarrier(socket, rest));
+    } else if (wanted === 'websocket') {
+      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
+    } else {
+      refuse(socket, '426 Upgrade Required', `Upgrade: ${UPGRADE_TOKEN}, websocket\r\n`);
+    }
+  }
+
+  /** Takes no new sessions and tells every agent to move. */
+  drain(leftMs: number): void {
+    this.#draining = true;
+    for (const session of this.#sessions.values()) session.goAway(leftMs);
+  }
+
+  /** Ends every session; agents come back by themselves once somebody answers. Idempotent. */
+  close(): void {
+    this.#draining = true;
+    this.#stopWatching();
+    for (const handshake of this.#handshakes) handshake.abort();
+    for (const session of this.#sessions.values()) session.close('GOING_AWAY', 'the relay stopped');
+    this.#webSockets.close();
+  }
+
+  #begin(carrier: Carrier): void {
+    const handshake = new RelayHandshake(carrier, this.#sessions, this.#parts, () => this.#handshakes.delete(handshake));
+    this.#handshakes.add(handshake);
+    handshake.start();
+  }
+
+  #onRevoked(tokenId: string): void {
+    for (const session of this.#sessions.values()) {
+      if (session.who.tokenId !== tokenId) continue;
+      countCode(this.#parts.counters.refusedTotal, 'TOKEN_REVOKED');
+      session.close('TOKEN_REVOKED');
+    }
+  }
+}
+
+function refuse(socket: net.Socket, status: string, fields: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${fields}Content-Length: 0\r\nConnection: close\r\n\r\n`);
+}

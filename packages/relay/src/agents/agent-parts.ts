@@ -1,0 +1,39 @@
+/** What everything behind the agents' door shares. */
+import type { Welcome } from '@porthole/protocol';
+import type { Access, Authenticated } from '../access/access.ts';
+import type { Log } from '../observe/log.ts';
+import type { PublicPorts } from '../routing/public-ports.ts';
+import type { PortPool } from '../routing/port-pool.ts';
+import type { RouteRegistry } from '../routing/registry.ts';
+import type { AgentCounters } from './agent-counters.ts';
+
+export interface AgentLimits {
+  readonly maxSessions: number;
+  readonly maxStreamsPerSession: number;
+  readonly maxTunnelsPerUser: number;
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface AgentParts {
+  readonly access: Access;
+  readonly registry: RouteRegistry;
+  readonly portPool: PortPool;
+  readonly publicPorts: PublicPorts;
+  readonly counters: AgentCounters;
+  readonly limits: AgentLimits;
+  readonly log: Log;
+  /** The relay's domains, the default one first. */
+  readonly domains: readonly string[];
+  /** Host that TCP tunnels are announced with. */
+  readonly tcpHost: string;
+  /** Software and version, for people. */
+  readonly software: string;
+  readonly heartbeatMs: number;
+  readonly graceMs: number;
+  /** Lanes a session may have. */
+  readonly maxLanes: number;
+  /** The URL visitors are to use for a host name. */
+  urlOf(host: string): string;
+  /** The part of a WELCOME that is the same for every lane. */
+  welcome(who: Authenticated): Pick<Welcome, 'identity' | 'graceMs' | 'heartbeatMs' | 'maxLanes'>;
+}

@@ -1,0 +1,155 @@
+/** The relay's side of a handshake: from a fresh carrier to a session that begins or goes on, or a refusal with a code. */
+import { randomBytes } from 'node:crypto';
+import {
+  type Challenge,
+  commonVersion,
+  type CreateHello,
+  deriveSessionKey,
+  encodeHandshake,
+  type ErrorCode,
+  HandshakeReader,
+  type Hello,
+  PortholeError,
+  PROTOCOL_VERSION,
+  proveBinding,
+  RANDOM_BYTES,
+  type ResumeHello,
+  sameProof,
+  type Welcome,
+} from '@porthole/protocol';
+import type { Carrier, CarrierReceiver } from '@porthole/protocol/node';
+import { countCode } from './agent-counters.ts';
+import type { AgentParts } from './agent-parts.ts';
+import { AgentSession } from './agent-session.ts';
+
+const NONCE_BYTES = 16;
+
+export class RelayHandshake implements CarrierReceiver {
+  readonly #carrier: Carrier;
+  readonly #sessions: Map<string, AgentSession>;
+  readonly #parts: AgentParts;
+  readonly #onOver: () => void;
+  readonly #reader = new HandshakeReader();
+  readonly #nonce = randomBytes(NONCE_BYTES).toString('base64url');
+  #timer: NodeJS.Timeout | undefined;
+  #heard = false;
+  #over = false;
+
+  constructor(carrier: Carrier, sessions: Map<string, AgentSession>, parts: AgentParts, onOver: () => void) {
+    this.#carrier = carrier;
+    this.#sessions = sessions;
+    this.#parts = parts;
+    this.#onOver = onOver;
+  }
+
+  start(): void {
+    this.#carrier.receiver = this;
+    this.#timer = setTimeout(() => this.#refuse('HANDSHAKE_TIMEOUT', ''), this.#parts.limits.handshakeTimeoutMs);
+    const challenge: Challenge = { versions: [PROTOCOL_VERSION], nonce: this.#nonce, software: this.#parts.software };
+    this.#carrier.write([encodeHandshake({ type: 'challenge', value: challenge })]);
+  }
+
+  abort(): void {
+    this.#refuse('GOING_AWAY', '');
+  }
+
+  onBytes(chunk: Buffer): void {
+    try {
+      if (this.#heard) throw new PortholeError('PROTOCOL_ERROR', 'bytes before the welcome');
+      const read = this.#reader.feed(chunk);
+      if (read === undefined) return;
+      if (read.message.type !== 'hello' || read.rest.length > 0) throw new PortholeError('PROTOCOL_ERROR', 'expected one hello');
+      this.#heard = true;
+      this.#onHello(read.message.value);
+    } catch (error) {
+      this.#refuseError(error);
+    }
+  }
+
+  onDrain(): void {}
+
+  onClosed(): void {
+    this.#finish();
+  }
+
+  #onHello(hello: Hello): void {
+    if (commonVersion([hello.version]) === undefined) throw new PortholeError('VERSION_UNSUPPORTED', `relay ${PROTOCOL_VERSION}, agent ${hello.version}`);
+    if (hello.mode === 'resume') {
+      this.#resume(hello);
+      return;
+    }
+    this.#create(hello).catch((error: unknown) => this.#refuseError(error));
+  }
+
+  #resume(hello: ResumeHello): void {
+    const session = this.#sessions.get(hello.session);
+    if (session === undefined) throw new PortholeError('SESSION_GONE', 'unknown here');
+    // From here on the carrier's bytes belong to the session.
+    this.#finish();
+    session.resume(hello, this.#nonce, this.#carrier, encodeWelcome);
+  }
+
+  async #create(hello: CreateHello): Promise<void> {
+    const who = await this.#parts.access.authenticate(hello.token);
+    if (this.#over) return;
+    if (!who.ok) throw new PortholeError(who.code, who.detail);
+    const standing = this.#sessions.get(hello.session);
+    if (standing !== undefined) {
+      // The agent never heard that this session began, so it says hello again; anybody else has no business with it.
+      if (standing.who.identity !== who.identity || !standing.untouched) throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
+      standing.close('SESSION_REPLACED');
+    }
+    if (this.#sessions.size >= this.#parts.limits.maxSessions) throw new PortholeError('RELAY_FULL', `${this.#sessions.size} sessions`);
+    const keyingMaterial = this.#carrier.keyingMaterial();
+    const bound =
+      keyingMaterial !== undefined && hello.binding !== undefined && sameProof(hello.binding, proveBinding(keyingMaterial, this.#nonce));
+    const random = randomBytes(RANDOM_BYTES).toString('base64url');
+    const key = deriveSessionKey(hello.session, hello.random, random, bound ? keyingMaterial : undefined);
+    const session = new AgentSession(hello.session, who, { key, bound }, this.#parts, (over) => {
+      if (this.#sessions.get(over.id) === over) this.#sessions.delete(over.id);
+    });
+    this.#sessions.set(session.id, session);
+    this.#finish();
+    this.#parts.log.info({
+      event: 'session opened',
+      session: session.id.slice(0, 8),
+      identity: who.identity,
+      token_id: who.tokenId,
+      carrier: this.#carrier.kind,
+      address: this.#carrier.remoteAddress,
+      software: hello.software.slice(0, 64),
+    });
+    session.begin(this.#carrier, encodeWelcome({ ...this.#parts.welcome(who), lane: 0, epoch: 0, received: 0, random, bound }));
+  }
+
+  #refuseError(error: unknown): void {
+    if (error instanceof PortholeError) {
+      this.#refuse(error.code, error.detail);
+      return;
+    }
+    this.#parts.log.error({ event: 'fault', err: error });
+    this.#refuse('INTERNAL', '');
+  }
+
+  #refuse(code: ErrorCode, detail: string): void {
+    const { counters, log, heartbeatMs } = this.#parts;
+    countCode(counters.refusedTotal, code);
+    log.info({ event: 'agent refused', code, detail, address: this.#carrier.remoteAddress });
+    this.#finish();
+    this.#carrier.write([encodeHandshake({ type: 'refused', value: { code, detail } })]);
+    this.#carrier.end();
+    setTimeout(() => this.#carrier.destroy(), heartbeatMs).unref();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    if (this.#carrier.receiver === this) this.#carrier.receiver = undefined;
+    this.#onOver();
+  }
+}
+
+function encodeWelcome(welcome: Welcome): Buffer {
+  return encodeHandshake({ type: 'welcome', value: welcome });
+}
