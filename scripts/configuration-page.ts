@@ -1,6 +1,52 @@
-/** docs/configuration.md, made from the declarations of the relay's options. */
-import type { GeneratedPage } from './generated-pages.ts';
+/** docs/configuration.md, made from the declarations of the relay's and the command line's options. */
+import { OPTIONS, type OptionRow } from '../packages/cli/src/settings/options.ts';
+import { optionTable } from '../packages/relay/src/config/option-docs.ts';
 
-export async function configurationPage(): Promise<GeneratedPage[]> {
-  return [];
+export const CONFIGURATION_SOURCES = 'packages/relay/src/config/options.ts and packages/cli/src/settings/options.ts';
+
+export function configurationText(): string {
+  return `# Configuration
+
+## The relay
+
+\`porthole-relay serve --config relay.yml\`. Every option is a key of the file, an environment variable, and unless it is left out below a flag. Flags win over the
+environment, the environment over the file, the file over the defaults. Then the whole is checked: all faults are reported at once, with their place, and
+unknown keys are refused. \`porthole-relay config\` prints what is in effect.
+
+Keys with a dot are nested (\`tcp: { ports: 7000-7010 }\`). Durations are written \`30s\`, \`5m\`, \`1h\`; sizes \`64KiB\`, \`1MiB\`; lists as YAML lists or with commas.
+
+${optionTable()}
+## The command line
+
+Flags of \`porthole\` and keys of \`porthole.yml\`, which \`porthole start\` reads. A key under *tunnels* belongs to one tunnel.
+
+${cliTable()}
+A file with two tunnels:
+
+\`\`\`yaml
+relay: https://tunnel.example.com
+tunnels:
+  web: { http: 3000, name: shop }
+  db: { tcp: 5432 }
+\`\`\`
+
+The token itself is never an argument: \`porthole login\` stores it, \`PORTHOLE_TOKEN\` or \`--token-file\` give it.
+`;
+}
+
+function cliTable(): string {
+  const rows = Object.values(OPTIONS as Record<string, OptionRow>).map((row) => {
+    const commands = row.commands === 'all' ? 'all' : row.commands.map((name) => `\`${name}\``).join(', ');
+    return `| ${[code(row.flag), code(row.key), code(row.env), row.default ?? '', commands, row.help].join(' | ')} |`;
+  });
+  return [
+    '| flag | key | environment | default | commands | what it does |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
+function code(text: string | undefined): string {
+  return text === undefined ? '' : `\`${text}\``;
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ERRORS, type ErrorRow } from '@porthole/protocol';
+import { CONFIGURATION_SOURCES, configurationText } from './configuration-page.ts';
 
 export interface GeneratedPage {
   /** From the root of the repository. */
@@ -11,9 +12,11 @@ export interface GeneratedPage {
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-export async function generatedPages(): Promise<GeneratedPage[]> {
-  const { configurationPage } = await import('./configuration-page.ts');
-  return [{ path: 'docs/errors.md', text: errorsPage() }, ...(await configurationPage())];
+export function generatedPages(): GeneratedPage[] {
+  return [
+    { path: 'docs/errors.md', text: errorsPage() },
+    { path: 'docs/configuration.md', text: `${NOTE(CONFIGURATION_SOURCES)}\n${configurationText()}` },
+  ];
 }
 
 const NOTE = (source: string): string => `<!-- Made from ${source} by \`npm run docs\`. Do not edit. -->\n`;
