@@ -1,0 +1,200 @@
+/**
+ * Builds a relay from its parts, starts them in order and stops them in reverse. Nothing else in this package knows
+ * all of them.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ReservedNames } from './access/reserved-names.ts';
+import type { Access } from './access/access.ts';
+import { OpenAccess } from './access/open-access.ts';
+import { TokenAccess } from './access/token-access.ts';
+import { TokenRegistry } from './access/token-registry.ts';
+import { type AgentCounters, newAgentCounters } from './agents/agent-counters.ts';
+import { AgentDoor } from './agents/agent-door.ts';
+import type { AgentParts } from './agents/agent-parts.ts';
+import { listenOptions, publicUrlOf, type RelayConfig } from './config/config.ts';
+import { type EdgeCounters, newEdgeCounters } from './edge/counters.ts';
+import type { DoorParts } from './edge/door-parts.ts';
+import { DEFAULT_TIMEOUTS, type EdgeParts } from './edge/edge-parts.ts';
+import { HttpDoor } from './edge/http-door.ts';
+import { OwnHosts } from './edge/own-hosts.ts';
+import { TcpDoor } from './edge/tcp-door.ts';
+import { Ticker } from './edge/ticker.ts';
+import { TrustedAddresses } from './edge/trusted-addresses.ts';
+import { TurnQueue } from './edge/turn-queue.ts';
+import { VisitorLimits } from './edge/visitor-limits.ts';
+import { type Log, SILENT_LOG } from './observe/log.ts';
+import { LeaseJournal } from './routing/lease-journal.ts';
+import { PortPool } from './routing/port-pool.ts';
+import { LocalRouteRegistry } from './routing/route-registry.ts';
+import { SqliteStore } from './store/sqlite-store.ts';
+import type { Store } from './store/store.ts';
+
+export const SOFTWARE = 'porthole-relay/0.1.0';
+const MAX_LANES = 4;
+
+export interface RelayAddresses {
+  /** Port of the public HTTP address. */
+  readonly httpPort: number;
+  /** Where agents dial, and visitors without a tunnel's name arrive. */
+  readonly url: string;
+}
+
+export interface RelayDeps {
+  readonly log?: Log;
+  /** Default: SQLite in the configured data folder. */
+  readonly store?: Store;
+}
+
+/** What the admin address and the metrics read. */
+export interface RelayInsides {
+  readonly edge: EdgeCounters;
+  readonly agents: AgentCounters;
+  readonly agentDoor: AgentDoor;
+  readonly registry: LocalRouteRegistry;
+  readonly draining: boolean;
+}
+
+export class Relay {
+  readonly #config: RelayConfig;
+  readonly #log: Log;
+  readonly #store: Store;
+  readonly #names: ReservedNames;
+  readonly #registry: LocalRouteRegistry;
+  readonly #edgeCounters = newEdgeCounters();
+  readonly #agentCounters = newAgentCounters();
+  readonly #agentDoor: AgentDoor;
+  readonly #httpDoor: HttpDoor;
+  readonly #tcpDoor: TcpDoor;
+  #httpPort = 0;
+  #draining = false;
+  #closed: Promise<void> | undefined;
+
+  /** Throws STORE_FAILED when the data folder cannot be used. Opens no sockets before `start`. */
+  constructor(config: RelayConfig, deps: RelayDeps = {}) {
+    this.#config = config;
+    this.#log = deps.log ?? SILENT_LOG;
+    this.#store = deps.store ?? openStore(config.dataDir);
+    this.#names = new ReservedNames(this.#store);
+    const journal = new LeaseJournal(this.#store, (err) => this.#log.error({ event: 'lease journal failed', err }));
+    this.#registry = new LocalRouteRegistry({
+      journal,
+      limits: {
+        graceMs: config.graceMs,
+        maxLeases: config.limits.maxTunnels,
+        maxWaiting: config.limits.maxWaiting,
+        maxWaitingPerAddress: config.limits.maxWaitingPerTunnel,
+      },
+    });
+    const edgeParts = this.#edgeParts();
+    this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts);
+    this.#agentDoor = new AgentDoor(this.#agentParts());
+    this.#httpDoor = new HttpDoor(this.#doorParts(edgeParts));
+  }
+
+  get insides(): RelayInsides {
+    return {
+      edge: this.#edgeCounters,
+      agents: this.#agentCounters,
+      agentDoor: this.#agentDoor,
+      registry: this.#registry,
+      draining: this.#draining,
+    };
+  }
+
+  /**
+   * What is durable is read before anybody can come in: who holds which address, and which names are kept for whom.
+   * Rejects with ADDRESS_IN_USE, STORE_FAILED.
+   */
+  async start(): Promise<RelayAddresses> {
+    await this.#names.start();
+    await this.#registry.start();
+    const address = await this.#httpDoor.start(listenOptions(this.#config.http));
+    this.#httpPort = address.port;
+    const url = publicUrlOf(this.#config, this.#config.domains[0], address.port);
+    return { httpPort: address.port, url };
+  }
+
+  /**
+   * Stops in the order in which nobody is cut off: no new visitors and agents, exchanges under way finish (for at most
+   * the configured time) while their agents are still here, then the agents, then the store.
+   */
+  async drain(): Promise<void> {
+    if (this.#draining) return this.#closed;
+    this.#draining = true;
+    this.#log.info({ event: 'draining', visitors: this.#edgeCounters.visitorsOpen, limit_ms: this.#config.drainMs });
+    this.#agentDoor.drain(this.#config.drainMs);
+    await Promise.all([this.#httpDoor.drain(this.#config.drainMs), this.#tcpDoor.drain(this.#config.drainMs)]);
+    await this.close();
+  }
+
+  /** At once. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#draining = true;
+    await Promise.all([this.#httpDoor.close(), this.#tcpDoor.drain(0)]);
+    this.#agentDoor.close();
+    await this.#registry.close();
+    this.#names.close();
+    await this.#store.close();
+  }
+
+  #edgeParts(): EdgeParts {
+    const { limits, trustedProxies, waitMs } = this.#config;
+    const trusted = new TrustedAddresses(trustedProxies);
+    return {
+      registry: this.#registry,
+      turns: new TurnQueue(),
+      ticker: new Ticker(),
+      counters: this.#edgeCounters,
+      limits: new VisitorLimits(limits.maxVisitors, limits.maxVisitorsPerAddress, trusted),
+      trusted,
+      timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, responseIdleMs: limits.idleTimeoutMs, waitMs },
+    };
+  }
+
+  #doorParts(parts: EdgeParts): DoorParts {
+    const { limits, domains } = this.#config;
+    return {
+      ...parts,
+      headLimits: { maxHeadBytes: limits.maxHeadBytes, maxFields: limits.maxFields, maxTargetBytes: limits.maxTargetBytes },
+      ownHosts: new OwnHosts(domains),
+      viaName: 'porthole',
+      agentUpgrade: this.#agentDoor,
+    };
+  }
+
+  #agentParts(): AgentParts {
+    const { limits, domains, graceMs, heartbeatMs } = this.#config;
+    return {
+      access: this.#access(),
+      registry: this.#registry,
+      portPool: new PortPool(this.#config.tcp.ports, this.#registry),
+      publicPorts: this.#tcpDoor,
+      counters: this.#agentCounters,
+      limits,
+      log: this.#log,
+      domains,
+      tcpHost: this.#config.publicUrl?.host ?? domains[0],
+      software: SOFTWARE,
+      heartbeatMs,
+      graceMs,
+      maxLanes: MAX_LANES,
+      urlOf: (host) => publicUrlOf(this.#config, host, this.#httpPort),
+      welcome: (who) => ({ identity: who.identity, graceMs, heartbeatMs, maxLanes: MAX_LANES }),
+    };
+  }
+
+  #access(): Access {
+    return this.#config.open ? new OpenAccess() : new TokenAccess(new TokenRegistry(this.#store), this.#names);
+  }
+}
+
+function openStore(dataDir: string): Store {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return SqliteStore.open(join(dataDir, 'porthole.db'));
+}
