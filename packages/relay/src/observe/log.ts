@@ -28,7 +28,7 @@ export interface LogDestination {
 }
 
 const SECRET_FIELDS = ['token', 'secret', 'authorization', 'cookie', 'password', 'proof'];
-const TOKEN = /\bph_([a-z2-7]{12})_[A-Za-z0-9_-]{43}/g;
+const TOKEN = /ph_([a-z2-7]{12})_[A-Za-z0-9_-]{43}/g;
 
 export function createLog(level: LogLevel, destination: LogDestination): Log {
   const logger = pino(

@@ -14,15 +14,15 @@ orange orderly pacific pale patient peaceful pearly peppy perky placid plain pla
 polite precise prime proper proud prudent pure quaint quick quiet radiant rapid rare ready regal relaxed robust rosy
 round royal ruby rural rustic sandy sapphire scenic serene shady sharp shiny silent silver simple sincere sleek
 sleepy smart smiling smooth snowy snug social solar solid sonic sparkling speedy spicy spry stable starry steady
-stellar sterling still stoic stormy strong sturdy subtle summer sunny super sure sweet swift tall tame tart tender
+stellar sterling still stoic stormy strong sturdy subtle summer sunny super sure sweet swift tall tame
 thankful thrifty tidy timely tiny topaz tranquil trim true trusty twin upbeat valiant vast velvet verdant vernal
-violet vital vivid warm wavy wealthy well western whimsical wide wild willing windy winged winter wise witty woven
+violet vital vivid warm wavy wealthy well western whimsical wide wild windy winged winter wise witty woven
 young zany zealous zesty zippy
 `;
 
 const NOUN_TEXT = `
 acorn albatross alder almond alpaca anchor antelope apple apricot arbor ash aspen atlas aurora avocado badger bagel
-bamboo barley basil bay bayou beacon bear beaver bee beech beetle bell berry birch bison blossom bluebird bobcat
+bamboo barley basil bay bayou beacon bear bee beech beetle bell berry birch bison blossom bluebird bobcat
 bonfire brook buffalo bunny buttercup butterfly cabin cactus camel canary canoe canyon caravan cardinal caribou
 carrot cascade castle cat catfish cave cedar cello chamois cheetah cherry chestnut chickadee chinchilla chipmunk
 cider cinnamon citrus clarinet cliff cloud clover coast comet compass condor coral corgi cougar cove coyote crab
@@ -42,7 +42,7 @@ poplar poppy porcupine possum prairie puffin pumpkin quail quartz quasar quince 
 raven reef reindeer ridge river robin rocket rose rosemary saffron sage salamander salmon sandpiper satellite
 savanna seahorse seal sequoia shore sloth snail snowflake sparrow spring spruce squirrel star starfish starling
 stork stream sunflower sunrise sunset swallow swan sycamore tadpole tamarind tapir teapot tern thicket thistle
-thrush thunder thyme tiger toad tortoise toucan trail trout tulip tundra turnip turtle valley vanilla viola violet
+thunder thyme tiger toad tortoise toucan trail trout tulip tundra turnip turtle valley vanilla viola violet
 violin volcano vole wallaby walnut walrus warbler waterfall wave weasel whale wheat willow wind wolf wombat
 woodpecker wren yak yarrow zebra zinnia
 `;
