@@ -3,7 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createCertificate, createKeyPair, derToPem, type KeyPair, keyToPem } from '../../packages/relay/src/tls/x509.ts';
+import {
+  createCertificate,
+  createKeyPair,
+  derToPem,
+  type KeyPair,
+  keyToPem,
+} from '../../packages/relay/src/tls/x509.ts';
 
 export interface TestCertificate {
   readonly keyPem: string;
@@ -58,7 +64,12 @@ export class TestAuthority {
       usages: options.usages ?? ['serverAuth', 'clientAuth'],
     });
     const certificatePem = derToPem('CERTIFICATE', der);
-    return { keyPem: keyToPem(pair.privateKey), certificatePem, chainPem: certificatePem + this.certificatePem, x509: new X509Certificate(der) };
+    return {
+      keyPem: keyToPem(pair.privateKey),
+      certificatePem,
+      chainPem: certificatePem + this.certificatePem,
+      x509: new X509Certificate(der),
+    };
   }
 }
 
@@ -71,7 +82,11 @@ export interface CertificateFiles extends TestCertificate {
 }
 
 /** Writes a certificate of an authority into a temporary folder, for real programs. */
-export function writeCertificateFiles(authority: TestAuthority, names: readonly string[], options: IssueOptions = {}): CertificateFiles {
+export function writeCertificateFiles(
+  authority: TestAuthority,
+  names: readonly string[],
+  options: IssueOptions = {},
+): CertificateFiles {
   const certificate = authority.issue(names, options);
   const folder = mkdtempSync(join(tmpdir(), 'porthole-certificates-'));
   const file = (name: string, text: string): string => {

@@ -39,7 +39,13 @@ export class Pebble {
   readonly #managementUrl: string;
   readonly #remove: () => void;
 
-  private constructor(parts: { program: Program; caPem: string; acmePort: number; managementPort: number; remove: () => void }) {
+  private constructor(parts: {
+    program: Program;
+    caPem: string;
+    acmePort: number;
+    managementPort: number;
+    remove: () => void;
+  }) {
     this.program = parts.program;
     this.caPem = parts.caPem;
     this.directoryUrl = `https://127.0.0.1:${parts.acmePort}/dir`;
@@ -59,7 +65,9 @@ export class Pebble {
       httpPort: options.httpPort ?? 1,
       tlsPort: options.tlsPort ?? 1,
       ocspResponderURL: '',
-      ...(externalAccounts === undefined ? {} : { externalAccountBindingRequired: true, externalAccountMACKeys: externalAccounts }),
+      ...(externalAccounts === undefined
+        ? {}
+        : { externalAccountBindingRequired: true, externalAccountMACKeys: externalAccounts }),
       ...(validitySeconds === undefined ? {} : { certificateValidityPeriod: validitySeconds }),
     };
     writeFileSync(config, JSON.stringify({ pebble }));
@@ -67,12 +75,19 @@ export class Pebble {
       name: 'pebble',
       command: installed('pebble') ?? 'pebble',
       args: ['-config', config, '-dnsserver', options.dnsServer],
-      env: { PEBBLE_VA_NOSLEEP: '1', PEBBLE_AUTHZREUSE: '0', PEBBLE_WFE_NONCEREJECT: String(options.nonceRejectPercent ?? 5), ...options.env },
+      env: {
+        PEBBLE_VA_NOSLEEP: '1',
+        PEBBLE_AUTHZREUSE: '0',
+        PEBBLE_WFE_NONCEREJECT: String(options.nonceRejectPercent ?? 5),
+        ...options.env,
+      },
       stopSignal: 'SIGKILL',
     });
     const caPem = readFileSync(files.caFile, 'utf8');
     const ports = await until('pebble listens', () => atLeast(2, listeningPorts(program.pid, 'tcp')));
-    const isAcme = await Promise.all(ports.map(async (port) => (await getText(`https://127.0.0.1:${port}/dir`, caPem)).status === 200));
+    const isAcme = await Promise.all(
+      ports.map(async (port) => (await getText(`https://127.0.0.1:${port}/dir`, caPem)).status === 200),
+    );
     const acmePort = ports[isAcme.indexOf(true)] ?? 0;
     const managementPort = ports[isAcme.indexOf(false)] ?? 0;
     return new Pebble({ program, caPem, acmePort, managementPort, remove: () => files.remove() });
@@ -84,7 +99,11 @@ export class Pebble {
   }
 
   async revocationStatus(serialNumber: string): Promise<string> {
-    return (JSON.parse((await this.#manage(`/cert-status-by-serial/${serialNumber.toLowerCase()}`)).text) as { Status: string }).Status;
+    return (
+      JSON.parse((await this.#manage(`/cert-status-by-serial/${serialNumber.toLowerCase()}`)).text) as {
+        Status: string;
+      }
+    ).Status;
   }
 
   async #manage(path: string): Promise<{ status: number; text: string }> {
@@ -115,7 +134,17 @@ export class ChallengeDns {
     const program = new Program({
       name: 'pebble-challtestsrv',
       command: installed('pebble-challtestsrv') ?? 'pebble-challtestsrv',
-      args: [...off, '-dns01', '127.0.0.1:0', '-management', '127.0.0.1:0', '-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''],
+      args: [
+        ...off,
+        '-dns01',
+        '127.0.0.1:0',
+        '-management',
+        '127.0.0.1:0',
+        '-defaultIPv4',
+        '127.0.0.1',
+        '-defaultIPv6',
+        '',
+      ],
       stopSignal: 'SIGKILL',
     });
     // Its UDP and TCP sockets have different ports; the answers of these tests fit into UDP.
@@ -162,7 +191,8 @@ export function listeningPorts(pid: number, kind: 'tcp' | 'udp'): number[] {
   for (const file of [`/proc/${pid}/net/${kind}`, `/proc/${pid}/net/${kind}6`]) {
     for (const line of readFileSync(file, 'latin1').split('\n').slice(1)) {
       const fields = line.trim().split(/\s+/);
-      if (fields[3] === listening && own.has(fields[9] ?? '')) ports.push(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
+      if (fields[3] === listening && own.has(fields[9] ?? ''))
+        ports.push(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
     }
   }
   return ports;

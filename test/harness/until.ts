@@ -49,6 +49,26 @@ export async function staysTrue(what: string, condition: () => boolean, forMs: n
   }
 }
 
+/** The value once it has stopped changing for half a second: how far a sender gets against a reader who stands still. */
+export async function settledValue(
+  what: string,
+  read: () => number,
+  deadlineMs = DEFAULT_DEADLINE_MS,
+): Promise<number> {
+  const end = performance.now() + deadlineMs;
+  let last = read();
+  let since = performance.now();
+  while (performance.now() - since < 500) {
+    if (performance.now() > end) throw new Error(`${what}: still changing after ${deadlineMs} ms, now ${last}`);
+    await pause(20);
+    const now = read();
+    if (now === last) continue;
+    last = now;
+    since = performance.now();
+  }
+  return last;
+}
+
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     if (ms === 0) setImmediate(resolve);
