@@ -36,7 +36,8 @@ export class ChunkedReader {
   constructor(grammar: Grammar, sink: BodySink) {
     this.#grammar = grammar;
     this.#sink = sink;
-    this.#trailers = new HeadBuffer(grammar);
+    // A trailer line without end is too large a section, not too long a target.
+    this.#trailers = new HeadBuffer({ ...grammar, firstLineTooLong: grammar.headTooLarge });
   }
 
   get isComplete(): boolean {
