@@ -58,13 +58,18 @@ export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfi
 /** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID. */
 export function chooseRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
   const found = findRelay(flags, config, around);
+  return { ...choiceFor(found.relay, findToken(flags, config, around, found), flags, config, around), note: found.note };
+}
+
+/** The same for a relay and token that are known already (`porthole login`). */
+export function choiceFor(relay: string, token: string | undefined, flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
   const caFile = pathOption(flags.caFile, OPTIONS.caFile.env, config?.document.ca_file, config, around);
   return {
-    relay: found.relay,
-    token: findToken(flags, config, around, found),
+    relay,
+    token,
     ca: caFile === undefined ? undefined : readNeeded(caFile, MAX_CA_BYTES),
     logLevel: logLevelOf(flags, config, around),
-    note: found.note,
+    note: undefined,
   };
 }
 

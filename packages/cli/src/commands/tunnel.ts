@@ -1,0 +1,27 @@
+/** `porthole http`, `tcp` and `serve`: one tunnel from the command line. */
+import type { TunnelFlags } from '../flags.ts';
+import { planTunnel, type TunnelPlan } from '../plan.ts';
+import { runTunnels } from '../run-tunnels.ts';
+import type { TunnelKind } from '../settings/config-schema.ts';
+import { OPTIONS } from '../settings/options.ts';
+import { chooseRelay, loadConfig, type RelayChoice } from '../settings/relay-choice.ts';
+import { eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
+
+export async function runTunnelCommand(kind: TunnelKind, target: string, flags: TunnelFlags, world: World): Promise<number> {
+  const around = surroundings(world);
+  const fromEnvironment = world.env[OPTIONS.basicAuth.env];
+  const basicAuth = kind === 'tcp' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
+  const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
+  return runPlans([plan], chooseRelay(flags, loadConfig(flags, around), around), flags, world);
+}
+
+export async function runPlans(plans: readonly TunnelPlan[], choice: RelayChoice, flags: TunnelFlags, world: World): Promise<number> {
+  const qr = flags.qr === true ? (await import('../output/qr.ts')).qrRows : undefined;
+  const output = eventOutput(world, flags.json ?? false, qr);
+  const { now, pid, stops, openOrigin, openLink } = world;
+  try {
+    return await runTunnels({ plans, choice, output, stops, now, pid, statusFolder: statusFolderOf(world), openOrigin, openLink });
+  } finally {
+    await output.close();
+  }
+}

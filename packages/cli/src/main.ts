@@ -1,0 +1,84 @@
+/**
+ * Where the command meets the process: arguments, environment, streams, signals, exit code. Nothing else here; what
+ * is done is in `program.ts` and the commands.
+ */
+import { readFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { PortholeError } from '@porthole/agent';
+import { openOrigin, relayLinkOpener } from './agent-link.ts';
+import { errorEvent } from './output/events.ts';
+import { plainLines } from './output/plain-lines.ts';
+import { runProgram } from './program.ts';
+import { exitCodeOf } from './run-tunnels.ts';
+import { StopRequests } from './stop-requests.ts';
+import { printLines, type World } from './world.ts';
+
+const args = process.argv.slice(2);
+
+/** A terminal that is stopped (Ctrl-S) would otherwise stop the traffic with it: Node writes to terminals synchronously. */
+function neverBlock(stream: NodeJS.WriteStream): void {
+  const { _handle: handle } = stream as { _handle?: { setBlocking?: (on: boolean) => unknown } };
+  if (stream.isTTY) handle?.setBlocking?.(false);
+  // Whoever read our output may leave (EPIPE); that is no reason to end a tunnel.
+  stream.on('error', () => {});
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const parsed: unknown = JSON.parse(text);
+  return typeof parsed === 'object' && parsed !== null && 'version' in parsed ? String(parsed.version) : '';
+}
+
+function wantsStacks(): boolean {
+  const at = args.indexOf('--log-level');
+  return args.includes('--log-level=debug') || (at !== -1 && args[at + 1] === 'debug') || process.env['PORTHOLE_LOG_LEVEL'] === 'debug';
+}
+
+/** A sentence and what to do; never a stack unless one was asked for. */
+async function report(cause: unknown): Promise<number> {
+  const error = cause instanceof PortholeError ? cause : new PortholeError('INTERNAL', cause instanceof Error ? cause.message : String(cause), { cause });
+  const event = errorEvent(error);
+  if (args.includes('--json')) await printLines(process.stdout, [JSON.stringify(event)]);
+  else await printLines(process.stderr, plainLines(event));
+  if (wantsStacks()) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? (error.cause.stack ?? '') : ''}\n`);
+  return exitCodeOf(error.code);
+}
+
+async function main(): Promise<number> {
+  const stops = new StopRequests(() => performance.now());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stops.request());
+  const version = packageVersion();
+  const onFault = (cause: unknown): void => void report(cause);
+  const world: World = {
+    env: process.env,
+    cwd: process.cwd(),
+    home: homedir(),
+    temporary: tmpdir(),
+    uid: process.getuid?.(),
+    pid: process.pid,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    version,
+    now: () => Date.now(),
+    stops,
+    openOrigin,
+    openLink: relayLinkOpener(process.env, `porthole/${version}`, onFault),
+  };
+  void stops.asked.then(() => {
+    if (!stops.taken) process.exit(1);
+  });
+  // The command sees it, too, and says that it ended; this is for one that does not come to it.
+  void stops.insisted.then(() => setTimeout(() => process.exit(1), 100));
+  return await runProgram(args, world);
+}
+
+neverBlock(process.stdout);
+neverBlock(process.stderr);
+process.on('uncaughtException', (cause) => {
+  void report(cause).then((code) => process.exit(code));
+});
+main()
+  .catch(report)
+  .then((code) => process.exit(code))
+  .catch(() => process.exit(1));

@@ -1,0 +1,38 @@
+/** Events as plain lines, for pipes, logs and simple terminals. */
+import type { CliEvent } from './events.ts';
+
+export function plainLines(event: CliEvent): string[] {
+  switch (event.event) {
+    case 'tunnel':
+      return [`${event.url} -> ${event.target}${event.tunnel === undefined ? '' : ` (${event.tunnel})`}`];
+    case 'interrupted':
+      return [`No connection to the relay: ${event.message} Next try ${inWords(event.next_try_ms)}.`];
+    case 'resumed':
+      return [event.new_session ? 'Connected again, with a new session.' : 'Connected again.'];
+    case 'refused':
+      return [`${event.tunnel ?? event.target}: refused: ${event.message} [${event.code}]`, `  ${event.hint}`];
+    case 'note':
+      return [event.message];
+    case 'closed':
+      return ['Stopped.'];
+    case 'error':
+      return [...errorLines(event.message, event.code), `  ${event.hint}`];
+  }
+}
+
+/** A detail of many lines (the faults of a configuration file) is clearer below its sentence. */
+function errorLines(message: string, code: string): string[] {
+  const many = /^(.*?) \((.*\n.*)\)$/s.exec(message);
+  if (many === null) return [`porthole: ${message} [${code}]`];
+  return [`porthole: ${many[1]} [${code}]`, ...(many[2] ?? '').split('\n').map((line) => `  ${line}`)];
+}
+
+export function inWords(ms: number): string {
+  return ms < 950 ? 'at once' : `in ${Math.round(ms / 1000)} s`;
+}
+
+/** What came from elsewhere (a relay's words, a folder's name) must not steer the terminal. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
+}

@@ -1,0 +1,126 @@
+/** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
+import { parseTarget, PortholeError, type TunnelClaim } from '@porthole/agent';
+import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
+import { expandPath, readNeeded } from './settings/files.ts';
+import { nearest } from './settings/suggestion.ts';
+import type { LoadedConfig } from './settings/relay-choice.ts';
+
+export interface TunnelPlan {
+  /** Key in the configuration file. */
+  readonly label: string | undefined;
+  readonly kind: TunnelKind;
+  /** As the agent reads it (http, tcp), or the folder's path. */
+  readonly target: string;
+  /** For people. */
+  readonly shownTarget: string;
+  readonly claim: TunnelClaim;
+  readonly hostHeader: string;
+  readonly insecureOrigin: boolean;
+  readonly originCa: string | undefined;
+  readonly listing: boolean;
+  readonly dotfiles: boolean;
+  /** `user:password` that visitors must know. */
+  readonly basicAuth: string | undefined;
+}
+
+/** Everything a tunnel may be given, whatever the command; paths not yet read. */
+export interface TunnelWish {
+  readonly name?: string | undefined;
+  readonly domain?: string | undefined;
+  readonly pool?: boolean | undefined;
+  readonly hostHeader?: string | undefined;
+  readonly insecureOrigin?: boolean | undefined;
+  readonly originCaFile?: string | undefined;
+  readonly basicAuth?: string | undefined;
+  readonly basicAuthFile?: string | undefined;
+  readonly remotePort?: string | number | undefined;
+  readonly listing?: boolean | undefined;
+  readonly dotfiles?: boolean | undefined;
+}
+
+export interface PathBase {
+  /** What relative paths are relative to. */
+  readonly folder: string;
+  readonly home: string;
+}
+
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+export function planTunnel(kind: TunnelKind, target: string, wish: TunnelWish, base: PathBase, label?: string): TunnelPlan {
+  const remotePort = wish.remotePort === undefined ? undefined : portOf(wish.remotePort);
+  if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success) throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
+  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES));
+  return {
+    label,
+    kind,
+    ...targetOf(kind, target, base),
+    claim: {
+      protocol: kind === 'tcp' ? 'tcp' : 'http',
+      ...(wish.name === undefined ? {} : { name: wish.name }),
+      ...(wish.domain === undefined ? {} : { domain: wish.domain }),
+      ...(wish.pool === true ? { pool: true } : {}),
+      ...(remotePort === undefined ? {} : { port: remotePort }),
+    },
+    hostHeader: wish.hostHeader ?? 'preserve',
+    insecureOrigin: wish.insecureOrigin ?? false,
+    originCa: read(wish.originCaFile),
+    listing: wish.listing ?? true,
+    dotfiles: wish.dotfiles ?? false,
+    basicAuth: credentialOf(wish.basicAuth ?? read(wish.basicAuthFile)?.trim()),
+  };
+}
+
+function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: string; shownTarget: string } {
+  if (kind === 'serve') {
+    const folder = expandPath(target, base.folder, base.home);
+    return { target: folder, shownTarget: folder };
+  }
+  const { label } = parseTarget(target);
+  if (kind === 'http') return { target, shownTarget: label };
+  if (/^https?:/i.test(target.trim())) throw new PortholeError('TARGET_INVALID', `${JSON.stringify(target)}: a TCP tunnel passes bytes on as they are; leave the scheme out`);
+  return { target, shownTarget: label.replace(/^http:\/\//, '') };
+}
+
+function credentialOf(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^[^:\n]+:[^\n]*$/.test(text)) throw new PortholeError('USAGE', 'basic auth wants user:password');
+  return text;
+}
+
+function portOf(port: string | number): number {
+  const value = Number(port);
+  if (!/^\d{1,5}$/.test(String(port)) || value < 1 || value > 65_535) throw new PortholeError('USAGE', `--remote-port ${JSON.stringify(port)} is not a port from 1 to 65535`);
+  return value;
+}
+
+/** The tunnels of the file, or those of them that are named. */
+export function planFromConfig(config: LoadedConfig, names: readonly string[], home: string): TunnelPlan[] {
+  const tunnels = config.document.tunnels ?? {};
+  const known = Object.keys(tunnels);
+  if (known.length === 0) throw new PortholeError('CONFIG_INVALID', `${config.file} has no tunnels`);
+  for (const name of names) if (!known.includes(name)) throw new PortholeError('USAGE', unknownTunnel(name, known, config.file));
+  const wanted = names.length === 0 ? known : [...new Set(names)];
+  return wanted.map((name) => planFromDocument(name, tunnels[name] ?? {}, { folder: config.folder, home }));
+}
+
+function unknownTunnel(name: string, known: readonly string[], file: string): string {
+  const meant = nearest(name, known);
+  return `${file} has no tunnel ${JSON.stringify(name)}; ${meant === undefined ? `it has ${known.join(', ')}` : `did you mean ${meant}?`}`;
+}
+
+function planFromDocument(label: string, document: TunnelDocument, base: PathBase): TunnelPlan {
+  const kind = TUNNEL_KINDS.find((each) => document[each] !== undefined) ?? 'http';
+  const wish: TunnelWish = {
+    name: document.name,
+    domain: document.domain,
+    pool: document.pool,
+    hostHeader: document.host_header,
+    insecureOrigin: document.insecure_origin,
+    originCaFile: document.origin_ca_file,
+    basicAuthFile: document.basic_auth_file,
+    remotePort: document.remote_port,
+    listing: document.listing,
+    dotfiles: document.dotfiles,
+  };
+  return planTunnel(kind, document[kind] ?? '', wish, base, label);
+}

@@ -1,0 +1,120 @@
+/** Runs tunnels over one link until somebody stops them or nothing is left that could come back by itself. */
+import { errorRow, PortholeError, type ErrorCode, type LinkEvents, type Origin, type RelayLink } from '@porthole/agent';
+import { Board } from './board.ts';
+import { CountedOrigin } from './origins/counted-origin.ts';
+import { GuardedOrigin } from './origins/guarded-origin.ts';
+import { errorEvent } from './output/events.ts';
+import type { Output } from './output/output.ts';
+import type { TunnelPlan } from './plan.ts';
+import { statusDocument } from './running/status-document.ts';
+import { serveStatus, type StatusServer } from './running/status-socket.ts';
+import { FolderOrigin } from './serve/folder-origin.ts';
+import type { RelayChoice } from './settings/relay-choice.ts';
+import type { StopRequests } from './stop-requests.ts';
+
+export interface TunnelRun {
+  readonly plans: readonly TunnelPlan[];
+  readonly choice: RelayChoice;
+  readonly output: Output;
+  readonly stops: StopRequests;
+  readonly now: () => number;
+  readonly pid: number;
+  readonly statusFolder: string;
+  /** For http and tcp; a folder is ours. */
+  readonly openOrigin: (plan: TunnelPlan) => Origin;
+  readonly openLink: (choice: RelayChoice, events: LinkEvents) => RelayLink;
+}
+
+/** How long requests under way may take to finish once somebody asked to stop. */
+const DRAIN_MS = 10_000;
+
+type Ending = { readonly why: 'asked' } | { readonly why: 'failed'; readonly reason: PortholeError } | { readonly why: 'refused'; readonly code: ErrorCode };
+
+/** The exit code. Throws only what happens before there is a link: folders and files that cannot be read. */
+export async function runTunnels(run: TunnelRun): Promise<number> {
+  const board = new Board(run.choice.relay, run.now, (event) => run.output.event(event));
+  const origins = await openOrigins(run);
+  if (run.choice.note !== undefined) run.output.event({ event: 'note', message: run.choice.note });
+  const ended = Promise.withResolvers<Ending>();
+  const link = run.openLink(run.choice, {
+    onConnected: (info) => board.connected(info),
+    onInterrupted: (reason, nextTryInMs) => board.interrupted(reason, nextTryInMs),
+    onFinished: (reason) => {
+      board.finished();
+      ended.resolve({ why: 'failed', reason });
+    },
+  });
+  openTunnels(run.plans, origins, board, link, (code) => ended.resolve({ why: 'refused', code }));
+  const status = startStatus(run, board);
+  run.output.watch(board);
+  link.start();
+  run.stops.taken = true;
+  void run.stops.asked.then(() => ended.resolve({ why: 'asked' }));
+  const ending = await ended.promise;
+  const code = await finish(ending, link, run);
+  status?.close();
+  for (const origin of origins) origin.close();
+  return code;
+}
+
+async function openOrigins(run: TunnelRun): Promise<Origin[]> {
+  return Promise.all(
+    run.plans.map(async (plan) => {
+      const origin = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
+      return plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth);
+    }),
+  );
+}
+
+/** `onNoneLeft` is called with the last refusal once no tunnel is left; until then the others go on. */
+function openTunnels(plans: readonly TunnelPlan[], origins: readonly Origin[], board: Board, link: RelayLink, onNoneLeft: (code: ErrorCode) => void): void {
+  let left = plans.length;
+  for (const [index, plan] of plans.entries()) {
+    const origin = origins[index];
+    if (origin === undefined) continue;
+    const row = board.addTunnel({ label: plan.label, protocol: plan.kind === 'tcp' ? 'tcp' : 'http', target: plan.shownTarget });
+    const counted = new CountedOrigin(origin, () => row.requests++);
+    link.openTunnel(plan.claim, counted, {
+      onClaimed: (claimed) => board.claimed(row, claimed.name, claimed.url),
+      onRefused: (code, detail) => {
+        board.refused(row, code, detail);
+        left--;
+        if (left === 0) onNoneLeft(code);
+      },
+    });
+  }
+}
+
+/** A tunnel that cannot be listed is still a tunnel. */
+function startStatus(run: TunnelRun, board: Board): StatusServer | undefined {
+  const startedAt = run.now();
+  try {
+    return serveStatus(run.statusFolder, run.pid, () => statusDocument(board, run.pid, startedAt));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    run.output.event({ event: 'note', message: `porthole status will not list this agent: ${why}` });
+    return undefined;
+  }
+}
+
+async function finish(ending: Ending, link: RelayLink, run: TunnelRun): Promise<number> {
+  switch (ending.why) {
+    case 'failed':
+      run.output.event(errorEvent(ending.reason));
+      await link.close(0);
+      return exitCodeOf(ending.reason.code);
+    case 'refused':
+      await link.close(0);
+      return exitCodeOf(ending.code);
+    case 'asked': {
+      run.output.stopping();
+      const drained = await Promise.race([link.close(DRAIN_MS).then(() => true), run.stops.insisted.then(() => false)]);
+      run.output.event({ event: 'closed' });
+      return drained ? 0 : 1;
+    }
+  }
+}
+
+export function exitCodeOf(code: ErrorCode): number {
+  return errorRow(code).exit ?? 1;
+}

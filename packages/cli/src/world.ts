@@ -1,0 +1,51 @@
+/** Everything a command needs from outside, handed in by `main.ts`, so that no other file touches the process. */
+import type { LinkEvents, Origin, RelayLink } from '@porthole/agent';
+import { openOutput, type Output } from './output/output.ts';
+import { LineWriter, type OutputStream } from './output/line-writer.ts';
+import { printable } from './output/plain-lines.ts';
+import type { TunnelPlan } from './plan.ts';
+import { statusFolder } from './running/status-socket.ts';
+import { Credentials, credentialsPath } from './settings/credentials.ts';
+import type { RelayChoice, Surroundings } from './settings/relay-choice.ts';
+import type { StopRequests } from './stop-requests.ts';
+
+export interface InputStream extends AsyncIterable<Buffer | string> {
+  readonly isTTY?: boolean;
+}
+
+export interface World {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly home: string;
+  readonly temporary: string;
+  readonly uid: number | undefined;
+  readonly pid: number;
+  readonly stdin: InputStream;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly version: string;
+  readonly now: () => number;
+  readonly stops: StopRequests;
+  readonly openOrigin: (plan: TunnelPlan) => Origin;
+  readonly openLink: (choice: RelayChoice, events: LinkEvents) => RelayLink;
+}
+
+export function surroundings(world: World): Surroundings {
+  const { env, cwd, home } = world;
+  return { env, cwd, home, credentials: new Credentials(credentialsPath(env, home)) };
+}
+
+export function statusFolderOf(world: World): string {
+  return statusFolder(world);
+}
+
+export function eventOutput(world: World, json: boolean, qr?: (url: string) => string[]): Output {
+  return openOutput(world.stdout, world.stderr, world.env['TERM'], { json, qr, now: world.now });
+}
+
+/** Prints what a command answers and ends with; lines are made harmless to the terminal. */
+export async function printLines(stream: OutputStream, lines: readonly string[]): Promise<void> {
+  const writer = new LineWriter(stream, () => '');
+  writer.write(`${lines.map(printable).join('\n')}\n`);
+  await writer.flush(2000);
+}
