@@ -10,7 +10,14 @@ import { Ticker } from '../../packages/relay/src/edge/ticker.ts';
 import { TrustedAddresses } from '../../packages/relay/src/edge/trusted-addresses.ts';
 import { TurnQueue } from '../../packages/relay/src/edge/turn-queue.ts';
 import { VisitorLimits } from '../../packages/relay/src/edge/visitor-limits.ts';
-import type { Address, Claim, ClaimOutcome, Resolution, RouteRegistry, Waiting } from '../../packages/relay/src/routing/registry.ts';
+import type {
+  Address,
+  Claim,
+  ClaimOutcome,
+  Resolution,
+  RouteRegistry,
+  Waiting,
+} from '../../packages/relay/src/routing/registry.ts';
 import { FakeTarget } from './fake-target.ts';
 
 const UNKNOWN: Resolution = { state: 'unknown' };

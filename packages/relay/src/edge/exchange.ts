@@ -20,7 +20,7 @@ import type { Resolution } from '../routing/registry.ts';
 import { countAnswer } from './counters.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import type { RawPipe } from './raw-pipe.ts';
-import { ResponseWriter } from './response-writer.ts';
+import { isSoundFields, isSoundResponse, ResponseWriter } from './response-writer.ts';
 import type { VisitorOutput } from './visitor-output.ts';
 import { WaitingVisitor } from './waiting.ts';
 
@@ -193,9 +193,12 @@ export class Exchange implements StreamSink {
   onHead(block: string): void {
     if (this.#answer === 'over') return;
     this.#owner.targetMoved();
-    let response: ExchangeResponse;
+    if (!isSoundResponse(block)) {
+      this.#nonsense();
+      return;
+    }
     try {
-      response = decodeResponse(block);
+      const response = decodeResponse(block);
       if (response.status === 101) this.#switchProtocols(response);
       else if (response.status < 200) this.#interim(response);
       else this.#final(response);
@@ -220,11 +223,8 @@ export class Exchange implements StreamSink {
     if (this.#pipe !== undefined) {
       this.#pipe.onTrailers();
     } else if (this.#answer === 'writing') {
-      try {
-        this.#writer?.trailers(decodeFields(block));
-      } catch {
-        this.#nonsense();
-      }
+      if (isSoundFields(block)) this.#writer?.trailers(decodeFields(block));
+      else this.#nonsense();
     }
   }
 

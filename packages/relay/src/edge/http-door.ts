@@ -1,7 +1,9 @@
 /** The public HTTP address: visitors of all tunnels, and agents who ask for a carrier. Owns the listening socket. */
 import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
+import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
+import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
 
@@ -45,11 +47,10 @@ export class HttpDoor {
 
   /** Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet. */
   accept(socket: net.Socket, scheme: 'http' | 'https'): void {
-    const { limits, counters, trusted } = this.#parts;
+    const { limits, trusted } = this.#parts;
     const address = plainAddress(socket.remoteAddress);
     if (this.#isDraining || !limits.enter(address)) {
-      counters.visitorsRefusedTotal += 1;
-      socket.destroy();
+      this.#turnAway(socket);
       return;
     }
     const visitor = new VisitorConnection(socket, { address, isTrusted: trusted.has(address), scheme }, this.#parts, () => {
@@ -82,6 +83,17 @@ export class HttpDoor {
     this.#server.close();
     for (const visitor of this.#visitors) visitor.destroy();
     await this.#empty();
+  }
+
+  /** Costs one write; whoever does not take the answer at once has missed it. */
+  #turnAway(socket: net.Socket): void {
+    const { counters } = this.#parts;
+    const code = this.#isDraining ? 'RELAY_DRAINING' : 'VISITOR_LIMIT';
+    counters.visitorsRefusedTotal += 1;
+    countOwnAnswer(counters, code);
+    socket.on('error', () => undefined);
+    socket.write(ownAnswer(code, UNREADABLE), 'latin1');
+    socket.destroySoon();
   }
 
   #empty(): Promise<void> {

@@ -12,11 +12,29 @@ import {
   lastChunk,
   mayStayOpen,
   type ResponseConnection,
-  requireValidFields,
   responseFraming,
   responseHeadText,
 } from '@porthole/protocol/http1';
 import type { VisitorOutput } from './visitor-output.ts';
+
+/**
+ * Whether a response's block holds only what a reader could have found: names that are tokens, values without control
+ * characters (RFC 9110 section 5). The other end is authenticated, not trusted: it must not write lines of its own.
+ * One pass of one expression, which is several times as fast as looking at each part.
+ */
+export function isSoundResponse(block: string): boolean {
+  return RESPONSE_BLOCK.test(block);
+}
+
+export function isSoundFields(block: string): boolean {
+  return FIELDS_BLOCK.test(block);
+}
+
+// The separator is in none of the classes, so that there is one way to match and no backtracking.
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: NUL is the separator
+const RESPONSE_BLOCK = /^[1-9]\d\d\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
+const FIELDS_BLOCK = /^[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: NUL is the separator
 
 const NO_BODY: BodyFraming = { kind: 'none' };
 
@@ -37,16 +55,14 @@ export class ResponseWriter {
     return this.#keepAlive;
   }
 
-  /** A whole head of an interim response, or of the 101 that ends HTTP on the connection. Throws ORIGIN_BAD_RESPONSE. */
+  /** A whole head of an interim response, or of the 101 that ends HTTP on the connection. */
   static interim(output: VisitorOutput, response: ExchangeResponse): void {
-    requireValidFields(response.fields, 'ORIGIN_BAD_RESPONSE');
     output.text(responseHeadText(response.status, response.reason, forwardableResponseFields(response.status, response.fields)));
   }
 
   /** Throws ORIGIN_BAD_RESPONSE when the head contradicts itself; nothing is written then. */
   head(response: ExchangeResponse, request: RequestHead, mayKeepAlive: boolean): void {
     const { status, reason, fields } = response;
-    requireValidFields(fields, 'ORIGIN_BAD_RESPONSE');
     const framing = responseFraming(request.method, status, fields, request.minor);
     const connection: ResponseConnection = { keepAlive: mayKeepAlive, minor: request.minor };
     const text = responseHeadText(status, reason, forwardableResponseFields(status, fields), framing, connection);
@@ -82,7 +98,6 @@ export class ResponseWriter {
 
   /** Sent with the end; dropped where the framing has no place for them (RFC 9110 section 6.5.1). */
   trailers(fields: Fields): void {
-    requireValidFields(fields, 'ORIGIN_BAD_RESPONSE');
     this.#trailers = forwardableTrailers(fields);
   }
 

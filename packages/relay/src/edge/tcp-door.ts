@@ -65,7 +65,7 @@ export class TcpDoor implements PublicPorts {
     const address = plainAddress(socket.remoteAddress);
     if (!limits.enter(address)) {
       counters.visitorsRefusedTotal += 1;
-      socket.destroy();
+      socket.on('error', () => undefined).resetAndDestroy();
       return;
     }
     const visitor = new TcpVisitor(socket, port, address, this.#parts, () => {

@@ -34,6 +34,14 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   readonly #socket: net.Socket;
   readonly #from: VisitorOrigin;
   readonly #onGone: () => void;
+  /** Kept, so that they can be taken off a socket that is handed over. */
+  readonly #listeners: readonly [string, (chunk: Buffer) => void][] = [
+    ['data', (chunk) => this.#onData(chunk)],
+    ['end', () => this.#onVisitorEnd()],
+    ['drain', () => this.#onDrain()],
+    ['error', () => undefined],
+    ['close', () => this.#onClose()],
+  ];
   readonly #reader: RequestReader;
   #state: State = 'idle';
   #exchange: Exchange | undefined;
@@ -68,11 +76,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     counters.visitorsOpen += 1;
     counters.visitorsTotal += 1;
     const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('end', () => this.#onVisitorEnd());
-    socket.on('drain', () => this.#onDrain());
-    socket.on('error', () => undefined);
-    socket.once('close', () => this.#onClose());
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
     ticker.add(this);
     this.#deadline = ticker.deadline(timeouts.headMs);
     this.#visitorMovedAt = ticker.now;
@@ -84,12 +88,14 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     if (this.#state === 'idle') this.#linger();
   }
 
+  /** At once. What is not complete must not look as if it were. */
   destroy(): void {
-    this.#socket.destroy();
+    if (this.#exchange === undefined && this.#pipe === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   get isLast(): boolean {
-    return this.#isDraining || this.#visitorEnded;
+    return this.#isDraining || (this.#visitorEnded && this.#unread === undefined);
   }
 
   get isReading(): boolean {
@@ -156,7 +162,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   exchangeOver(keepAlive: boolean): void {
     this.#forgetExchange();
-    if (!keepAlive || this.#isDraining) {
+    if (!keepAlive || this.isLast) {
       this.#linger();
       return;
     }
@@ -183,12 +189,9 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#pipe = pipe;
     const early = this.#unread;
     this.#unread = undefined;
+    this.#socket.resume();
+    pipe.start(stream, early);
     if (this.#visitorEnded) pipe.visitorEnded();
-    // Not within the stream's own call; the pipe holds one read until then.
-    queueMicrotask(() => {
-      this.#socket.resume();
-      pipe.start(stream, early);
-    });
     return pipe;
   }
 
@@ -265,7 +268,9 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
           this.#hold(rest);
           break;
         }
-        rest = rest.subarray(this.#reader.feed(rest));
+        const used = this.#reader.feed(rest);
+        if (used === 0) throw new PortholeError('INTERNAL');
+        rest = rest.subarray(used);
         this.#exchange?.settle();
         if (this.#state !== 'idle' && this.#state !== 'head' && this.#state !== 'exchange') break;
         if (this.#handOver !== undefined) {
@@ -305,7 +310,9 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     }
     this.#unread = undefined;
     this.#read(unread);
-    if (this.#unread === undefined && this.#state !== 'gone') this.#socket.resume();
+    if (this.#unread !== undefined || this.#state === 'gone') return;
+    if (this.#visitorEnded && this.#exchange === undefined) this.#linger();
+    else if (this.#exchange === undefined || this.#exchange.isRequestDone) this.#socket.resume();
   }
 
   /** The visitor does not speak HTTP as it must be: one answer, and no more from him. */
@@ -332,7 +339,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #giveAway(head: RequestHead, rest: Buffer): void {
     const socket = this.#socket;
     socket.pause();
-    socket.removeAllListeners();
+    for (const [event, listener] of this.#listeners) socket.off(event, listener);
     this.#leave();
     this.parts.ticker.remove(this);
     this.parts.agentUpgrade?.accept(socket, head, rest);
