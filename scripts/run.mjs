@@ -116,7 +116,6 @@ async function check(args) {
       'dependencies',
       () => tool('knip', 'knip', ['--include', 'dependencies,unlisted,unresolved,binaries', '--no-progress']),
     ],
-    ['build', () => COMMANDS.build([])],
   ];
   const failures = [];
   for (const [name, run] of steps) {

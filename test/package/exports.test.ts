@@ -1,6 +1,6 @@
 /** What the manifests promise is in the packages: entry points, types, nothing that only exists in this repository. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { publint } from 'publint';
@@ -23,18 +23,22 @@ const wrong: number = expose;
 void wrong;
 `;
 
-let library: Installed;
+let built: string | undefined;
+let library: Installed | undefined;
 
 beforeAll(async () => {
-  await buildPackages();
-  library = await installAlone('@porthole/agent');
+  built = await buildPackages();
+  library = await installAlone('@porthole/agent', built);
 }, 240_000);
 
-afterAll(() => library?.remove());
+afterAll(() => {
+  library?.remove();
+  if (built !== undefined) rmSync(built, { recursive: true });
+});
 
 describe('the published manifests', () => {
   it.each(Object.entries(FOLDERS))('%s passes publint', async (_, folder) => {
-    const pkgDir = join(ROOT, folder);
+    const pkgDir = join(built as string, folder);
     const { messages } = await publint({ pkgDir, strict: true, pack: 'npm' });
     const manifest = manifestIn(pkgDir);
     // The source condition is for this repository only; its files are not published.
@@ -64,10 +68,11 @@ describe('the published manifests', () => {
 
 describe('the published types', () => {
   it('resolve for a user with strict settings and no special condition', async () => {
-    mkdirSync(join(library.folder, 'src'));
-    writeFileSync(join(library.folder, 'src/user.mts'), CONSUMER);
+    const { folder } = library as Installed;
+    mkdirSync(join(folder, 'src'));
+    writeFileSync(join(folder, 'src/user.mts'), CONSUMER);
     writeFileSync(
-      join(library.folder, 'tsconfig.json'),
+      join(folder, 'tsconfig.json'),
       JSON.stringify({
         compilerOptions: {
           module: 'nodenext',
@@ -83,9 +88,7 @@ describe('the published types', () => {
       }),
     );
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { stdout } = await run(process.execPath, [tsc, '-p', library.folder]).catch(
-      (error: { stdout: string }) => error,
-    );
+    const { stdout } = await run(process.execPath, [tsc, '-p', folder]).catch((error: { stdout: string }) => error);
     expect(stdout).toBe('');
   });
 });

@@ -1,6 +1,6 @@
 /** What a user gets: few packages, no scripts, nothing native, and a command that starts. */
 import { execFile } from 'node:child_process';
-import { globSync, statSync } from 'node:fs';
+import { globSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,21 +9,21 @@ import { buildPackages, installAlone, manifestIn, type Installed } from './packe
 const run = promisify(execFile);
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall'];
 
+let built: string | undefined;
 let agent: Installed;
 let cli: Installed;
 let relay: Installed;
 
 beforeAll(async () => {
-  await buildPackages();
-  [agent, cli, relay] = await Promise.all([
-    installAlone('@porthole/agent'),
-    installAlone('porthole'),
-    installAlone('@porthole/relay'),
-  ]);
+  built = await buildPackages();
+  agent = await installAlone('@porthole/agent', built);
+  cli = await installAlone('porthole', built);
+  relay = await installAlone('@porthole/relay', built);
 }, 240_000);
 
 afterAll(() => {
   for (const installed of [agent, cli, relay]) installed?.remove();
+  if (built !== undefined) rmSync(built, { recursive: true });
 });
 
 function sizeOf(installed: Installed): number {

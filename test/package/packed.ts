@@ -1,6 +1,6 @@
 /** Builds and packs what is published, and installs it into an empty folder without a network. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -35,24 +35,46 @@ export function manifestIn(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-export async function buildPackages(): Promise<void> {
+/**
+ * Builds in a copy, so that a test never leaves `dist` folders in the working tree. Returns the copy's root; its
+ * node_modules holds the dependencies of this repository and the packages of the copy.
+ */
+export async function buildPackages(): Promise<string> {
+  const root = mkdtempSync(join(tmpdir(), 'porthole-build-'));
+  cpSync(join(ROOT, 'tsconfig.base.json'), join(root, 'tsconfig.base.json'));
+  for (const folder of Object.values(FOLDERS)) {
+    const isOurs = (source: string): boolean => !/(^|[/\\])(node_modules|dist)$|\.tsbuildinfo$/.test(source);
+    cpSync(join(ROOT, folder), join(root, folder), { recursive: true, filter: isOurs });
+  }
+  linkModules(root);
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  await run(process.execPath, [tsc, '-b', ...Object.values(FOLDERS)], { cwd: ROOT }).catch(
+  await run(process.execPath, [tsc, '-b', ...Object.values(FOLDERS)], { cwd: root }).catch(
     (error: { stdout: string }) => {
       throw new Error(`tsc -b failed:\n${error.stdout}`);
     },
   );
+  return root;
+}
+
+function linkModules(root: string): void {
+  const modules = join(root, 'node_modules');
+  mkdirSync(join(modules, '@porthole'), { recursive: true });
+  for (const entry of readdirSync(join(ROOT, 'node_modules'))) {
+    if (!entry.startsWith('.') && entry !== '@porthole' && entry !== 'porthole')
+      symlinkSync(join(ROOT, 'node_modules', entry), join(modules, entry));
+  }
+  for (const [name, folder] of Object.entries(FOLDERS)) symlinkSync(join(root, folder), join(modules, name));
 }
 
 /**
  * What `npm install <name>` gives a user. Everything comes from tarballs: ours as they would be published, the others'
  * packed again from this repository's node_modules, in the versions of its lock file.
  */
-export async function installAlone(name: string): Promise<Installed> {
+export async function installAlone(name: string, built: string): Promise<Installed> {
   const folder = mkdtempSync(join(tmpdir(), 'porthole-install-'));
   const tarballs = join(folder, 'tarballs');
   mkdirSync(tarballs);
-  const closure = dependencyClosure(name);
+  const closure = dependencyClosure(name, built);
   const { stdout } = await npm(folder, ['pack', '--json', '--pack-destination', tarballs, ...closure.values()]);
   const packed = JSON.parse(stdout) as
     | { name: string; filename: string }[]
@@ -72,11 +94,11 @@ export async function installAlone(name: string): Promise<Installed> {
 }
 
 /** Name to folder of a package and all it depends on. */
-function dependencyClosure(name: string, found = new Map<string, string>()): Map<string, string> {
-  const folder = join(ROOT, FOLDERS[name] ?? `node_modules/${name}`);
+function dependencyClosure(name: string, built: string, found = new Map<string, string>()): Map<string, string> {
+  const folder = FOLDERS[name] === undefined ? join(ROOT, 'node_modules', name) : join(built, FOLDERS[name]);
   found.set(name, folder);
   for (const dependency of Object.keys(manifestIn(folder).dependencies ?? {})) {
-    if (!found.has(dependency)) dependencyClosure(dependency, found);
+    if (!found.has(dependency)) dependencyClosure(dependency, built, found);
   }
   return found;
 }
