@@ -82,7 +82,8 @@ export function storeContract(name: string, traits: StoreTraits, createFixture: 
     });
 
     it('lists by prefix, in order of keys, without neighbours or what was deleted', async () => {
-      for (const key of ['t/b', 't/a', 't/B', 't/a.z', 't/a/1', 'tt/a', 't', 's/z', 'u/a', 't/gone']) await store.put(key, key);
+      for (const key of ['t/b', 't/a', 't/B', 't/a.z', 't/a/1', 'tt/a', 't', 's/z', 'u/a', 't/gone'])
+        await store.put(key, key);
       await store.delete('t/gone');
       const keys = (await store.list('t/')).map((document: StoredDocument) => document.key);
       expect(keys).toEqual(['t/B', 't/a', 't/a.z', 't/a/1', 't/b']);
@@ -92,7 +93,9 @@ export function storeContract(name: string, traits: StoreTraits, createFixture: 
     it('tells watchers of changes under their prefix, in order, until they stop', async () => {
       const seen: string[] = [];
       const note = (change: StoreChange): void => {
-        seen.push(change.type === 'put' ? `${change.document.key}=${String(change.document.value)}` : `${change.key} gone`);
+        seen.push(
+          change.type === 'put' ? `${change.document.key}=${String(change.document.value)}` : `${change.key} gone`,
+        );
       };
       await store.put('w/before', 0);
       const stop = store.watch('w/', note);
