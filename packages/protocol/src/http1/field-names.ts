@@ -15,6 +15,7 @@ export const TREATMENT = {
   forwardedProto: 9,
   /** Any other field that claims to tell where a request came from. */
   forwarding: 10,
+  expect: 11,
 } as const;
 export type Treatment = (typeof TREATMENT)[keyof typeof TREATMENT];
 
@@ -24,6 +25,8 @@ export function requestTreatment(name: string): Treatment {
   switch (name.charCodeAt(0) | 0x20) {
     case 0x63: // c
       return length === 10 && name.toLowerCase() === 'connection' ? TREATMENT.connection : TREATMENT.keep;
+    case 0x65: // e
+      return length === 6 && name.toLowerCase() === 'expect' ? TREATMENT.expect : TREATMENT.keep;
     case 0x66: // f
       return length === 9 && name.toLowerCase() === 'forwarded' ? TREATMENT.forwarding : TREATMENT.keep;
     case 0x68: // h

@@ -49,6 +49,10 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
       case TREATMENT.connection:
         connection = connection === undefined ? value : `${connection},${value}`;
         break;
+      case TREATMENT.expect:
+        // HTTP/1.0 cannot mean it, and what goes on is HTTP/1.1 (RFC 9110 section 10.1.1).
+        if (head.minor === 1) kept.push(name, value);
+        break;
       case TREATMENT.te:
         if (acceptsTrailers(value)) kept.push(name, 'trailers');
         break;
