@@ -20,7 +20,7 @@ export interface Carrier {
   readonly remoteAddress: string;
   /** Bytes handed over and not yet taken by the kernel. */
   readonly pendingBytes: number;
-  /** Bytes, room to write, the end. Set before the first event loop turn ends; may be replaced. */
+  /** Who gets bytes, room to write, the end. Nothing is read before the first one is set; may be replaced. */
   receiver: CarrierReceiver | undefined;
   /** False: wait for `onDrain`. */
   write(buffers: Buffer[]): boolean;
@@ -46,9 +46,10 @@ export interface CarrierReceiver {
 export class SocketCarrier implements Carrier {
   readonly kind = 'upgrade';
   readonly remoteAddress: string;
-  receiver: CarrierReceiver | undefined;
   readonly #socket: Socket;
   readonly #keyingMaterial: Buffer | undefined;
+  #receiver: CarrierReceiver | undefined;
+  #started = false;
   #closed = false;
   #error: Error | undefined;
 
@@ -64,9 +65,21 @@ export class SocketCarrier implements Carrier {
     // The other end has nothing more to say: a carrier needs both directions.
     socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#onClose());
-    socket.on('drain', () => this.receiver?.onDrain());
+    socket.on('drain', () => this.#receiver?.onDrain());
+    socket.pause();
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => this.receiver?.onBytes(chunk));
+    socket.on('data', (chunk: Buffer) => this.#receiver?.onBytes(chunk));
+  }
+
+  get receiver(): CarrierReceiver | undefined {
+    return this.#receiver;
+  }
+
+  set receiver(receiver: CarrierReceiver | undefined) {
+    this.#receiver = receiver;
+    if (this.#started || receiver === undefined) return;
+    this.#started = true;
+    this.#socket.resume();
   }
 
   get pendingBytes(): number {
@@ -106,8 +119,8 @@ export class SocketCarrier implements Carrier {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const receiver = this.receiver;
-    this.receiver = undefined;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
     receiver?.onClosed(this.#error === undefined ? undefined : new PortholeError('RELAY_UNREACHABLE', this.#error.message, { cause: this.#error }));
   }
 }
@@ -131,20 +144,34 @@ const WEBSOCKET_HIGH_BYTES = 65_536;
 export class WebSocketCarrier implements Carrier {
   readonly kind = 'websocket';
   readonly remoteAddress: string;
-  receiver: CarrierReceiver | undefined;
   readonly #webSocket: WebSocketLike;
   readonly #keyingMaterial: Buffer | undefined;
+  #receiver: CarrierReceiver | undefined;
+  #started = false;
   #pending = 0;
   #wantsDrain = false;
   #closed = false;
 
+  /** `webSocket` must be open, and paused if it has been for longer than this event-loop turn. */
   constructor(webSocket: WebSocketLike, socket: Socket | undefined) {
     this.#webSocket = webSocket;
     this.remoteAddress = socket?.remoteAddress ?? '';
     this.#keyingMaterial = socket === undefined ? undefined : exportKeyingMaterial(socket);
+    webSocket.pause();
     webSocket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
     webSocket.on('close', () => this.#onClose());
     webSocket.on('error', () => webSocket.terminate());
+  }
+
+  get receiver(): CarrierReceiver | undefined {
+    return this.#receiver;
+  }
+
+  set receiver(receiver: CarrierReceiver | undefined) {
+    this.#receiver = receiver;
+    if (this.#started || receiver === undefined) return;
+    this.#started = true;
+    this.#webSocket.resume();
   }
 
   get pendingBytes(): number {
@@ -195,8 +222,8 @@ export class WebSocketCarrier implements Carrier {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const receiver = this.receiver;
-    this.receiver = undefined;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
     receiver?.onClosed(undefined);
   }
 }
