@@ -88,6 +88,9 @@ export function fixtureParts(options: FixtureOptions, registry: FakeRegistry): D
     ownHosts: new OwnHosts(['tunnel.test']),
     viaName: 'relay-under-test',
     agentUpgrade: undefined,
+    reportBug: (error) => {
+      throw error;
+    },
     ...options,
     limits: new VisitorLimits(options.maxConnections ?? 1000, options.maxPerAddress ?? 1000, trusted),
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },

@@ -42,4 +42,6 @@ export interface EdgeParts {
   readonly limits: VisitorLimits;
   readonly trusted: TrustedAddresses;
   readonly timeouts: EdgeTimeouts;
+  /** Something failed that should not be able to; whoever runs the doors logs it. The visitor gets INTERNAL. */
+  readonly reportBug: (error: unknown) => void;
 }

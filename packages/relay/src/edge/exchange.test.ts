@@ -125,7 +125,13 @@ describe('a visitor who leaves', () => {
 });
 
 describe('a stream that fails before the head', () => {
-  for (const [code, status] of [['ORIGIN_REFUSED', 502], ['ORIGIN_TIMEOUT', 504], ['STREAM_LIMIT', 503], ['CANCELLED', 502], ['SESSION_LOST', 502]] as const) {
+  for (const [code, status] of [
+    ['ORIGIN_REFUSED', 502],
+    ['ORIGIN_TIMEOUT', 504],
+    ['STREAM_LIMIT', 503],
+    ['CANCELLED', 502],
+    ['SESSION_LOST', 502],
+  ] as const) {
     it(`is answered ${status} for ${code}, without what only the agent may know`, async () => {
       visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 1', '', 'x');
       const stream = await fixture.target.next();
@@ -246,7 +252,9 @@ describe('an upgrade', () => {
     expect(stream.chunks).toHaveLength(0);
     stream.head(101, SWITCH, 'Switching Protocols').data('first');
     await visitor.untilText('first');
-    expect(visitor.received).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n(?=[\s\S]*Upgrade: websocket\r\n)(?=[\s\S]*Connection: upgrade\r\n)[\s\S]*\r\n\r\nfirst$/i);
+    expect(visitor.received).toMatch(
+      /^HTTP\/1\.1 101 Switching Protocols\r\n(?=[\s\S]*Upgrade: websocket\r\n)(?=[\s\S]*Connection: upgrade\r\n)[\s\S]*\r\n\r\nfirst$/i,
+    );
     await stream.untilBody('early');
     visitor.send('late');
     await stream.untilBody('earlylate');
@@ -273,7 +281,11 @@ describe('an upgrade', () => {
   });
 
   it('is passed on as it is when refused, and the connection goes on as HTTP', async () => {
-    for (const [status, fields] of [[403, ['Content-Length', '2']], [426, ['Upgrade', 'h9', 'Content-Length', '2']], [200, ['Content-Length', '2']]] as const) {
+    for (const [status, fields] of [
+      [403, ['Content-Length', '2']],
+      [426, ['Upgrade', 'h9', 'Content-Length', '2']],
+      [200, ['Content-Length', '2']],
+    ] as const) {
       visitor.take();
       visitor.send(UPGRADE);
       const stream = await fixture.target.next();

@@ -202,7 +202,8 @@ export class Exchange implements StreamSink {
       if (response.status === 101) this.#switchProtocols(response);
       else if (response.status < 200) this.#interim(response);
       else this.#final(response);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof PortholeError)) this.#owner.parts.reportBug(error);
       this.#nonsense();
     }
   }
@@ -262,6 +263,7 @@ export class Exchange implements StreamSink {
       stream = resolution.target.openExchange(this.#request, this);
     } catch (error) {
       // Nothing went out, so that any method may be tried again.
+      if (!(error instanceof PortholeError)) this.#owner.parts.reportBug(error);
       this.#lost(error instanceof PortholeError ? error.code : 'INTERNAL', true);
       return;
     }
@@ -335,7 +337,8 @@ export class Exchange implements StreamSink {
 
   #switchProtocols(response: ExchangeResponse): void {
     const stream = this.#stream;
-    if (!this.#request.upgrade || this.#answer !== 'awaited' || stream === undefined) throw new PortholeError('ORIGIN_BAD_RESPONSE');
+    if (!this.#request.upgrade || this.#answer !== 'awaited' || stream === undefined)
+      throw new PortholeError('ORIGIN_BAD_RESPONSE');
     ResponseWriter.interim(this.#owner.output, response);
     this.#answer = 'over';
     countAnswer(this.#owner.parts.counters, 101);

@@ -20,7 +20,9 @@ describe('listening', () => {
   it('is refused with ADDRESS_IN_USE when another program has the port', async () => {
     await start();
     const second = new HttpDoor(fixture.parts);
-    await expect(second.start({ host: '127.0.0.1', port: fixture.port })).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
+    await expect(second.start({ host: '127.0.0.1', port: fixture.port })).rejects.toMatchObject({
+      code: 'ADDRESS_IN_USE',
+    });
   });
 });
 
@@ -175,7 +177,8 @@ describe('time-outs', () => {
 });
 
 describe('forwarding fields', () => {
-  const FORGED = 'GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 6.6.6.6, 127.0.0.9\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 6.6.6.6\r\n\r\n';
+  const FORGED =
+    'GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 6.6.6.6, 127.0.0.9\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 6.6.6.6\r\n\r\n';
 
   it('of a visitor are replaced', async () => {
     const visitor = await start();
@@ -230,5 +233,23 @@ describe('draining', () => {
     await visitor.untilClosed();
     expect(visitor.error?.code).toBe('ECONNRESET');
     expect(await stream.untilReset()).toBe('CANCELLED');
+  });
+
+  it('tells WebSockets at the deadline to come back, unless a frame is half out', async () => {
+    const whole = await start();
+    const half = await fixture.dial();
+    for (const visitor of [whole, half]) {
+      visitor.send('GET / HTTP/1.1', 'Host: a.test', 'Connection: Upgrade', 'Upgrade: websocket', '', '');
+      const stream = await fixture.target.next();
+      stream
+        .head(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade'])
+        .data(visitor === whole ? '\x81\x02hi' : '\x81\x03hi');
+      await visitor.untilText('hi');
+    }
+    await fixture.door.drain(20);
+    await whole.untilEnd();
+    expect(whole.received.endsWith('hi\x88\x02\x03\xf4')).toBe(true);
+    await half.untilClosed();
+    expect(half.error?.code).toBe('ECONNRESET');
   });
 });

@@ -26,7 +26,12 @@ export class HttpDoor {
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+    this.#server = net.createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+    });
     this.#server.on('connection', (socket) => this.accept(socket, 'http'));
   }
 
@@ -35,7 +40,9 @@ export class HttpDoor {
     const server = this.#server;
     return new Promise((resolve, reject) => {
       server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause);
+        reject(
+          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
+        );
       });
       server.listen({ ...address, backlog: 4096 }, () => {
         // Running out of file descriptors is reported here; the listener goes on.
@@ -53,18 +60,23 @@ export class HttpDoor {
       this.#turnAway(socket);
       return;
     }
-    const visitor = new VisitorConnection(socket, { address, isTrusted: trusted.has(address), scheme }, this.#parts, () => {
-      limits.leave(address);
-      this.#visitors.delete(visitor);
-      if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
-    });
+    const visitor = new VisitorConnection(
+      socket,
+      { address, isTrusted: trusted.has(address), scheme },
+      this.#parts,
+      () => {
+        limits.leave(address);
+        this.#visitors.delete(visitor);
+        if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+      },
+    );
     this.#visitors.add(visitor);
     visitor.start();
   }
 
   /**
    * Stops listening, lets exchanges under way finish and closes idle connections; what is left after `deadlineMs`
-   * (upgraded connections, endless answers) is cut. Resolves when no visitor is left.
+   * (upgraded connections, endless answers) is cut; WebSockets are told to come back (close code 1012) where possible. Resolves when no visitor is left.
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;

@@ -37,7 +37,12 @@ describe('an answer of the relay itself', () => {
       const { head, body } = parts(ownAnswer('ORIGIN_REFUSED', { ...PLAIN, accept }));
       expect(head).toContain('\r\nContent-Type: application/json\r\n');
       expect(JSON.parse(body)).toEqual({
-        error: { code: 'ORIGIN_REFUSED', status: 502, message: ERRORS.ORIGIN_REFUSED.message, hint: ERRORS.ORIGIN_REFUSED.hint },
+        error: {
+          code: 'ORIGIN_REFUSED',
+          status: 502,
+          message: ERRORS.ORIGIN_REFUSED.message,
+          hint: ERRORS.ORIGIN_REFUSED.hint,
+        },
       });
     }
   });

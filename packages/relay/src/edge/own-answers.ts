@@ -68,7 +68,10 @@ function pageIn(accept: string, page: Page): Body {
   if (accept.includes('text/html')) return { type: 'text/html; charset=utf-8', text: latin1(html(page)) };
   if (/application\/(?:[\w.-]+\+)?json/.test(accept)) {
     const { code, status, message, hint } = page;
-    return { type: 'application/json', text: latin1(`${JSON.stringify({ error: { code, status, message, hint } })}\n`) };
+    return {
+      type: 'application/json',
+      text: latin1(`${JSON.stringify({ error: { code, status, message, hint } })}\n`),
+    };
   }
   return { type: 'text/plain; charset=utf-8', text: latin1(`${page.code}: ${page.message} ${page.hint}\n`) };
 }
@@ -82,7 +85,13 @@ function html({ code, status, message, hint }: Page): string {
 `;
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
 function escape(text: string): string {
   return text.replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char);

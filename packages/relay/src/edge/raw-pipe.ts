@@ -6,12 +6,14 @@ import type * as net from 'node:net';
 import type { ErrorCode, Stream, StreamSink } from '@porthole/protocol';
 import type { EdgeCounters } from './counters.ts';
 import type { OutputOwner, VisitorOutput } from './visitor-output.ts';
+import { restartFrame, WebSocketFrames } from './websocket-frames.ts';
 
 /** The socket's owner passes its events on to the `visitor…` methods. */
 export class RawPipe implements StreamSink, OutputOwner {
   readonly #socket: net.Socket;
   readonly #counters: EdgeCounters;
   readonly #output: VisitorOutput;
+  readonly #frames: WebSocketFrames | undefined;
   #stream: Stream | undefined;
   /** Received of the stream and not yet given back as credit. */
   #uncredited = 0;
@@ -19,10 +21,12 @@ export class RawPipe implements StreamSink, OutputOwner {
   #visitorEnded = false;
   #early: Buffer | undefined;
 
-  constructor(socket: net.Socket, output: VisitorOutput, counters: EdgeCounters) {
+  /** `isWebSocket`: frames are followed on their way to the visitor, so that he can be told when the relay stops. */
+  constructor(socket: net.Socket, output: VisitorOutput, counters: EdgeCounters, isWebSocket = false) {
     this.#socket = socket;
     this.#counters = counters;
     this.#output = output;
+    this.#frames = isWebSocket ? new WebSocketFrames() : undefined;
     output.handTo(this);
   }
 
@@ -77,6 +81,14 @@ export class RawPipe implements StreamSink, OutputOwner {
     if (!this.#streamOver) this.#stream?.consumed(bytes);
   }
 
+  /** The relay stops. True when the visitor could be told; the socket may be ended then, not cut. */
+  goAway(): boolean {
+    if (this.#frames?.isAtBoundary !== true || this.#output.blocked || this.#streamOver) return false;
+    this.#output.bytes(restartFrame());
+    this.#output.flush();
+    return true;
+  }
+
   onHead(): void {
     // A raw stream has no heads.
     this.#stream?.reset('PROTOCOL_ERROR', 'a head on a raw stream');
@@ -86,6 +98,7 @@ export class RawPipe implements StreamSink, OutputOwner {
   onData(chunk: Buffer): void {
     this.#counters.bytesDownTotal += chunk.length;
     this.#uncredited += chunk.length;
+    this.#frames?.feed(chunk);
     this.#output.bytes(chunk);
   }
 

@@ -14,7 +14,12 @@ export interface VisitorOrigin {
 }
 
 /** Throws LOOP_DETECTED. */
-export function exchangeRequest(head: RequestHead, from: VisitorOrigin, viaName: string, trusted: TrustedAddresses): ExchangeRequest {
+export function exchangeRequest(
+  head: RequestHead,
+  from: VisitorOrigin,
+  viaName: string,
+  trusted: TrustedAddresses,
+): ExchangeRequest {
   const { address, isTrusted, scheme } = from;
   const fields = forwardableRequestFields(head, { visitorAddress: address, scheme, isTrusted, pseudonym: viaName });
   const { body } = head;
@@ -56,7 +61,9 @@ function statedScheme(fields: Fields, scheme: string): string {
 
 /** The last address that is not a trusted proxy's. */
 function statedAddress(fields: Fields, address: string, trusted: TrustedAddresses): string {
-  const hops = valueOf(fields, 'x-forwarded-for').split(',').map((hop) => hop.trim());
+  const hops = valueOf(fields, 'x-forwarded-for')
+    .split(',')
+    .map((hop) => hop.trim());
   for (const hop of hops.reverse()) {
     if (!/^[0-9a-fA-F:.]{2,45}$/.test(hop)) return address;
     if (!trusted.has(hop)) return hop;

@@ -33,7 +33,8 @@ export function isSoundFields(block: string): boolean {
 // The separator is in none of the classes, so that there is one way to match and no backtracking.
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: NUL is the separator
 const RESPONSE_BLOCK = /^[1-9]\d\d\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
-const FIELDS_BLOCK = /^[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
+const FIELDS_BLOCK =
+  /^[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: NUL is the separator
 
 const NO_BODY: BodyFraming = { kind: 'none' };
@@ -57,7 +58,9 @@ export class ResponseWriter {
 
   /** A whole head of an interim response, or of the 101 that ends HTTP on the connection. */
   static interim(output: VisitorOutput, response: ExchangeResponse): void {
-    output.text(responseHeadText(response.status, response.reason, forwardableResponseFields(response.status, response.fields)));
+    output.text(
+      responseHeadText(response.status, response.reason, forwardableResponseFields(response.status, response.fields)),
+    );
   }
 
   /** Throws ORIGIN_BAD_RESPONSE when the head contradicts itself; nothing is written then. */
@@ -103,7 +106,8 @@ export class ResponseWriter {
 
   /** False when bytes are missing. */
   end(): boolean {
-    if (this.#framing.kind === 'chunked') this.#output.text(this.#trailers === undefined ? LAST_CHUNK : lastChunk(this.#trailers));
+    if (this.#framing.kind === 'chunked')
+      this.#output.text(this.#trailers === undefined ? LAST_CHUNK : lastChunk(this.#trailers));
     return this.#left === 0;
   }
 }

@@ -41,7 +41,12 @@ afterEach(async () => {
 describe('a raw visitor', () => {
   it('is announced with both addresses, and bytes flow both ways at once', async () => {
     const stream = await target.next();
-    expect(stream.opening).toEqual({ visitorAddress: '127.0.0.1', visitorPort: visitor.socket.localPort, localAddress: '127.0.0.1', localPort: port });
+    expect(stream.opening).toEqual({
+      visitorAddress: '127.0.0.1',
+      visitorPort: visitor.socket.localPort,
+      localAddress: '127.0.0.1',
+      localPort: port,
+    });
     stream.data('server speaks first');
     await visitor.untilText('server speaks first');
     visitor.send('hello');

@@ -11,7 +11,7 @@ export class TcpDoor implements PublicPorts {
   readonly #parts: EdgeParts;
   readonly #servers = new Map<number, net.Server>();
   readonly #visitors = new Set<TcpVisitor>();
-  #whenEmpty: (() => void) | undefined;
+  #whenEmpty: (() => void)[] = [];
   #draining = false;
 
   /** `host`: the address to listen on; undefined for all. */
@@ -47,16 +47,16 @@ export class TcpDoor implements PublicPorts {
   /** Takes no new visitors; resolves when the last has left, or cuts those who are left at the deadline. */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    for (const port of [...this.#servers.keys()]) this.close(port);
+    for (const port of this.#servers.keys()) this.close(port);
     if (this.#visitors.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         for (const visitor of this.#visitors) visitor.destroy();
       }, deadlineMs);
-      this.#whenEmpty = (): void => {
+      this.#whenEmpty.push(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
     });
   }
 
@@ -71,7 +71,7 @@ export class TcpDoor implements PublicPorts {
     const visitor = new TcpVisitor(socket, port, address, this.#parts, () => {
       this.#visitors.delete(visitor);
       limits.leave(address);
-      if (this.#visitors.size === 0) this.#whenEmpty?.();
+      if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     this.#visitors.add(visitor);
     visitor.start();

@@ -1,5 +1,6 @@
 /** One raw visitor: finds the port's target, waits for it when it is away, then lets bytes flow. */
 import type * as net from 'node:net';
+import { PortholeError } from '@porthole/protocol';
 import type { Resolution } from '../routing/registry.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import { RawPipe } from './raw-pipe.ts';
@@ -71,7 +72,8 @@ export class TcpVisitor {
     };
     try {
       this.#pipe.start(resolution.target.openRaw(opening, this.#pipe));
-    } catch {
+    } catch (error) {
+      if (!(error instanceof PortholeError)) this.#parts.reportBug(error);
       // The target has too much under way; a raw visitor has no other way to be told.
       this.destroy();
     }

@@ -25,7 +25,8 @@ export class TrustedAddresses {
     if (family === 0) throw new RangeError(`not an address or range: ${range}`);
     const bits = family === 4 ? 32 : 128;
     const prefix = slash < 0 ? bits : Number(range.slice(slash + 1));
-    if (!Number.isInteger(prefix) || prefix < 0 || prefix > bits) throw new RangeError(`not an address or range: ${range}`);
+    if (!Number.isInteger(prefix) || prefix < 0 || prefix > bits)
+      throw new RangeError(`not an address or range: ${range}`);
     this.#list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
   }
 }

@@ -26,13 +26,40 @@ async function expectNextRequestWorks(): Promise<void> {
 
 describe('a request on its way to the target', () => {
   it('arrives with path, order, case and duplicates kept and hop-by-hop fields gone', async () => {
-    visitor.send('GET //a/../%2F?x=%zz HTTP/1.1', 'HOST: a.test:81', 'X-Two: 1', 'x-two: 2', 'Connection: x-gone', 'X-Gone: 1', 'Keep-Alive: 1', '', '');
+    visitor.send(
+      'GET //a/../%2F?x=%zz HTTP/1.1',
+      'HOST: a.test:81',
+      'X-Two: 1',
+      'x-two: 2',
+      'Connection: x-gone',
+      'X-Gone: 1',
+      'Keep-Alive: 1',
+      '',
+      '',
+    );
     const { request } = await fixture.target.next();
-    expect(request).toMatchObject({ method: 'GET', target: '//a/../%2F?x=%zz', scheme: 'http', authority: 'a.test:81' });
+    expect(request).toMatchObject({
+      method: 'GET',
+      target: '//a/../%2F?x=%zz',
+      scheme: 'http',
+      authority: 'a.test:81',
+    });
     expect(request).toMatchObject({ visitorAddress: '127.0.0.1', bodiless: true, upgrade: false });
     expect(request.fields).toEqual([
-      ...['HOST', 'a.test:81', 'X-Two', '1', 'x-two', '2', 'X-Forwarded-For', '127.0.0.1'],
-      ...['X-Forwarded-Host', 'a.test:81', 'X-Forwarded-Proto', 'http', 'Via', '1.1 relay-under-test'],
+      'HOST',
+      'a.test:81',
+      'X-Two',
+      '1',
+      'x-two',
+      '2',
+      'X-Forwarded-For',
+      '127.0.0.1',
+      'X-Forwarded-Host',
+      'a.test:81',
+      'X-Forwarded-Proto',
+      'http',
+      'Via',
+      '1.1 relay-under-test',
     ]);
   });
 
@@ -111,7 +138,12 @@ describe('the answer, for every method and status', () => {
     });
   }
 
-  async function expectAnswer(status: number, bodiless: boolean, length: 'known' | 'unknown', stream: FakeStream): Promise<void> {
+  async function expectAnswer(
+    status: number,
+    bodiless: boolean,
+    length: 'known' | 'unknown',
+    stream: FakeStream,
+  ): Promise<void> {
     let expected = `HTTP/1.1 ${status} OK\r\nX-Case: Kept\r\n`;
     if (length === 'known' && status !== 204) expected += 'Content-Length: 5\r\n';
     if (length === 'unknown' && !bodiless) expected += 'Transfer-Encoding: chunked\r\n';
@@ -129,7 +161,9 @@ describe('the answer', () => {
     const stream = await fixture.target.next();
     stream.answer(200, ['set-cookie', 'a=\x80\xff', 'Set-Cookie', 'b', 'X-Empty', '', 'Content-Length', '1'], 'x');
     await visitor.until(() => visitor.received.endsWith('x'));
-    expect(visitor.received).toBe('HTTP/1.1 200 OK\r\nset-cookie: a=\x80\xff\r\nSet-Cookie: b\r\nX-Empty: \r\nContent-Length: 1\r\n\r\nx');
+    expect(visitor.received).toBe(
+      'HTTP/1.1 200 OK\r\nset-cookie: a=\x80\xff\r\nSet-Cookie: b\r\nX-Empty: \r\nContent-Length: 1\r\n\r\nx',
+    );
   });
 
   it('goes out chunk by chunk as it comes, the head alone first', async () => {
@@ -147,9 +181,14 @@ describe('the answer', () => {
   it('passes interim answers on in order, before the final one', async () => {
     visitor.send(GET);
     const stream = await fixture.target.next();
-    stream.head(103, ['Link', '</a.css>'], 'Early Hints').head(102, [], 'Processing').answer(200, ['Content-Length', '0'], '');
+    stream
+      .head(103, ['Link', '</a.css>'], 'Early Hints')
+      .head(102, [], 'Processing')
+      .answer(200, ['Content-Length', '0'], '');
     await visitor.untilText('200 OK\r\nContent-Length: 0\r\n\r\n');
-    expect(visitor.received).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>\r\n\r\nHTTP\/1\.1 102 Processing\r\n\r\nHTTP\/1\.1 200/);
+    expect(visitor.received).toMatch(
+      /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>\r\n\r\nHTTP\/1\.1 102 Processing\r\n\r\nHTTP\/1\.1 200/,
+    );
     await expectNextRequestWorks();
   });
 
@@ -160,7 +199,11 @@ describe('the answer', () => {
   });
 
   it('is no clean end when the stream breaks off, whatever delimits it', async () => {
-    for (const [version, fields] of [['1.1', ['Content-Length', '9']], ['1.1', []], ['1.0', []]] as const) {
+    for (const [version, fields] of [
+      ['1.1', ['Content-Length', '9']],
+      ['1.1', []],
+      ['1.0', []],
+    ] as const) {
       const reader = await fixture.dial();
       reader.send(`GET / HTTP/${version}`, 'Host: a.test', '', '');
       const stream = await fixture.target.next();
@@ -185,7 +228,11 @@ describe('the answer', () => {
   });
 
   it('is a 502 when the head makes no sense', async () => {
-    for (const fields of [['Content-Length', '1', 'Content-Length', '2'], ['Bad Name', 'x'], ['X', 'a\x01b']]) {
+    for (const fields of [
+      ['Content-Length', '1', 'Content-Length', '2'],
+      ['Bad Name', 'x'],
+      ['X', 'a\x01b'],
+    ]) {
       visitor.take();
       visitor.send(GET);
       const stream = await fixture.target.next();
@@ -216,7 +263,9 @@ describe('HTTP/1.0', () => {
 
 describe('pipelining', () => {
   it('answers in order, one exchange at a time', async () => {
-    visitor.send('GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a.test\r\n\r\n');
+    visitor.send(
+      'GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a.test\r\n\r\n',
+    );
     for (const path of ['/1', '/2', '/3']) {
       const stream = await fixture.target.next();
       expect(stream.request.target).toBe(path);

@@ -90,7 +90,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   /** At once. What is not complete must not look as if it were. */
   destroy(): void {
-    if (this.#exchange === undefined && this.#pipe === undefined) this.#socket.destroy();
+    if (this.#pipe?.goAway() === true) this.#socket.destroySoon();
+    else if (this.#exchange === undefined && this.#pipe === undefined) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 
@@ -110,7 +111,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#deadline = NEVER;
     this.#targetMovedAt = ticker.now;
     const resolution = registry.resolveHost(head.host);
-    if (resolution.state === 'unknown' && ownHosts.has(head.host) && isAgentUpgrade(head) && agentUpgrade !== undefined) {
+    if (
+      resolution.state === 'unknown' &&
+      ownHosts.has(head.host) &&
+      isAgentUpgrade(head) &&
+      agentUpgrade !== undefined
+    ) {
       this.#handOver = head;
       return;
     }
@@ -155,7 +161,9 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     const { counters, ownHosts } = this.parts;
     countOwnAnswer(counters, code);
     const to: AnswerFor =
-      head === undefined ? UNREADABLE : { accept: valueOf(head.fields, 'accept'), method: head.method, minor: head.minor, keepAlive };
+      head === undefined
+        ? UNREADABLE
+        : { accept: valueOf(head.fields, 'accept'), method: head.method, minor: head.minor, keepAlive };
     const isOwn = code === 'TUNNEL_NOT_FOUND' && head !== undefined && ownHosts.has(head.host);
     this.output.text(isOwn ? ownAddressAnswer(to) : ownAnswer(code, to, detail));
   }
@@ -181,11 +189,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   leaveHttp(stream: Stream): RawPipe {
     const { counters } = this.parts;
+    const isWebSocket = this.#head?.upgrade?.toLowerCase() === 'websocket';
     this.#forgetExchange();
     this.#state = 'raw';
     counters.upgradedOpen += 1;
     counters.upgradedTotal += 1;
-    const pipe = new RawPipe(this.#socket, this.output, counters);
+    const pipe = new RawPipe(this.#socket, this.output, counters, isWebSocket);
     this.#pipe = pipe;
     const early = this.#unread;
     this.#unread = undefined;
@@ -207,7 +216,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     if (this.#state === 'raw') return;
     const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
     const exchange = this.#exchange;
-    const visitorsTurn = this.output.blocked || (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
+    const visitorsTurn =
+      this.output.blocked || (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
     if (!visitorsTurn) this.#visitorMovedAt = now;
     else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.#abort();
     if (exchange === undefined || this.output.blocked) return;
@@ -319,6 +329,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #unreadable(error: unknown): void {
     const isFault = error instanceof PortholeError;
     const code = isFault ? error.code : 'INTERNAL';
+    if (code === 'INTERNAL') this.parts.reportBug(error);
     const exchange = this.#exchange;
     if (exchange !== undefined) {
       // In the middle of a body: its target must not take what came for the whole.

@@ -5,8 +5,10 @@
 import type * as net from 'node:net';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
-/** Pieces up to this size are copied together with their neighbours; copying more costs more than a longer writev. */
-const JOIN_PIECE_BYTES = 16 * 1024;
+/** What gathered up to this size is copied together and written as one. */
+const JOIN_BYTES = 16 * 1024;
+/** Of more than that, pieces up to this size are copied together with their neighbours; the others are written as they are. */
+const JOIN_PIECE_BYTES = 2 * 1024;
 /** What has gathered up to this size is written before the turn's end, so that reader and writer can work at once. */
 const EARLY_FLUSH_BYTES = 256 * 1024;
 
@@ -114,12 +116,12 @@ export class VisitorOutput implements Flushable {
     // The shared memory may be used only if the kernel is likely to take all of it within this call.
     const shared = socket.writableLength === 0 && !this.#encrypted;
     const room = shared ? this.#turns.scratch() : Buffer.allocUnsafe(Math.min(bytes, this.#turns.scratch().length));
-    const one = bytes <= JOIN_PIECE_BYTES;
+    const one = bytes <= JOIN_BYTES;
     if (!one) socket.cork();
     let start = 0;
     let end = 0;
     for (const piece of pieces) {
-      if (piece.length > JOIN_PIECE_BYTES || end + piece.length > room.length) {
+      if ((!one && piece.length > JOIN_PIECE_BYTES) || end + piece.length > room.length) {
         if (end > start) socket.write(room.subarray(start, end));
         start = end;
         if (typeof piece === 'string') socket.write(piece, 'latin1');
