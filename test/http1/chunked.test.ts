@@ -14,7 +14,11 @@ const sizeOf = fc.record({ zeros: fc.nat({ max: 4 }), upper: fc.boolean() });
 const chunk = fc.record({ content: latin1.filter((text) => text.length > 0), size: sizeOf, extension });
 const trailer = fc.tuple(fc.constantFrom('A', 'grpc-status', 'x-'), fc.constantFrom('', '0', 'a b', '\xc3\xa4'));
 const lengths = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 8 });
-const body = fc.record({ chunks: fc.array(chunk, { maxLength: 6 }), trailers: fc.array(trailer, { maxLength: 3 }), end: extension });
+const body = fc.record({
+  chunks: fc.array(chunk, { maxLength: 6 }),
+  trailers: fc.array(trailer, { maxLength: 3 }),
+  end: extension,
+});
 
 type Body = typeof body extends fc.Arbitrary<infer Value> ? Value : never;
 

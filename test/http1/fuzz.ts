@@ -15,7 +15,14 @@ import {
   type BodyFraming,
   type Fields,
 } from '@porthole/protocol/http1';
-import { observeRequests, observeResponses, type Expected, type Message, type RequestsSeen, type ResponsesSeen } from './observe.ts';
+import {
+  observeRequests,
+  observeResponses,
+  type Expected,
+  type Message,
+  type RequestsSeen,
+  type ResponsesSeen,
+} from './observe.ts';
 import { REQUEST_CASES } from './request-cases.ts';
 import { RESPONSE_CASES } from './response-cases.ts';
 import { byteByByte, cutBy } from './splits.ts';
@@ -30,9 +37,44 @@ export interface FuzzResult {
 const LIMITS = { maxHeadBytes: 400, maxFields: 12, maxTargetBytes: 100 };
 const FORWARDING = { visitorAddress: '192.0.2.1', scheme: 'http', isTrusted: false, pseudonym: 'fuzz' };
 const PIECES = [
-  '\r\n', '\n', '\r', '\r\n\r\n', ' ', '\t', ':', ',', ';', '"', '=', '#', '\0', '\x7f', '\xff', '\x0b', '0', '1', 'f', '0\r\n\r\n', '5\r\nhello\r\n',
-  'Content-Length: 5\r\n', 'Content-Length: 0\r\n', 'Transfer-Encoding: chunked\r\n', 'Host: b\r\n', 'Connection: close, x\r\n', 'Upgrade: y\r\n', 'TE: trailers\r\n',
-  ' HTTP/1.1', ' HTTP/1.0', 'HTTP/1.1 200 OK\r\n', 'http://b/', '*', 'CONNECT', 'Expect: 100-continue\r\n', 'X-Forwarded-For: 1\r\n', 'A: 1\r\n'.repeat(13), 'x'.repeat(400),
+  '\r\n',
+  '\n',
+  '\r',
+  '\r\n\r\n',
+  ' ',
+  '\t',
+  ':',
+  ',',
+  ';',
+  '"',
+  '=',
+  '#',
+  '\0',
+  '\x7f',
+  '\xff',
+  '\x0b',
+  '0',
+  '1',
+  'f',
+  '0\r\n\r\n',
+  '5\r\nhello\r\n',
+  'Content-Length: 5\r\n',
+  'Content-Length: 0\r\n',
+  'Transfer-Encoding: chunked\r\n',
+  'Host: b\r\n',
+  'Connection: close, x\r\n',
+  'Upgrade: y\r\n',
+  'TE: trailers\r\n',
+  ' HTTP/1.1',
+  ' HTTP/1.0',
+  'HTTP/1.1 200 OK\r\n',
+  'http://b/',
+  '*',
+  'CONNECT',
+  'Expect: 100-continue\r\n',
+  'X-Forwarded-For: 1\r\n',
+  'A: 1\r\n'.repeat(13),
+  'x'.repeat(400),
 ];
 
 type Random = (below: number) => number;
@@ -103,13 +145,37 @@ function checkRequest(message: RequestsSeen['messages'][number]): void {
   assert.ok(text.length <= LIMITS.maxHeadBytes && head.fields.length <= LIMITS.maxFields * 2);
   const fields = forwardableRequestFields(head, FORWARDING);
   const upgrade = head.upgrade !== undefined;
-  const written = requestHeadText(head.method, head.target, fields, head.body, { upgrade }) + contentText(head.body, message);
+  const written =
+    requestHeadText(head.method, head.target, fields, head.body, { upgrade }) + contentText(head.body, message);
   const again = observeRequests([Buffer.from(written, 'latin1')]);
   const [copy] = again.messages;
-  assert.ok(copy !== undefined && again.messages.length === 1 && again.fault === undefined && again.rest === '', `written as ${JSON.stringify(written)}`);
+  assert.ok(
+    copy !== undefined && again.messages.length === 1 && again.fault === undefined && again.rest === '',
+    `written as ${JSON.stringify(written)}`,
+  );
   assert.deepEqual(
-    [copy.head.method, copy.head.target, copy.head.host, copy.head.authority, copy.head.body, copy.head.upgrade, copy.body, copy.trailers, copy.complete],
-    [head.method, head.target, head.host, head.authority, head.body, head.upgrade, message.body, message.trailers, true],
+    [
+      copy.head.method,
+      copy.head.target,
+      copy.head.host,
+      copy.head.authority,
+      copy.head.body,
+      copy.head.upgrade,
+      copy.body,
+      copy.trailers,
+      copy.complete,
+    ],
+    [
+      head.method,
+      head.target,
+      head.host,
+      head.authority,
+      head.body,
+      head.upgrade,
+      message.body,
+      message.trailers,
+      true,
+    ],
   );
   assert.deepEqual(copy.head.fields.slice(0, fields.length), fields);
 }
@@ -133,11 +199,16 @@ function checkResponse(message: ResponsesSeen['messages'][number], expected: Exp
   const { head } = message;
   const fields = forwardableResponseFields(head.status, head.fields);
   const framing = responseFraming(expected.method, head.status, fields, 1);
-  const text = responseHeadText(head.status, head.reason, fields, framing, { keepAlive: true, minor: 1 }) + contentText(framing, message);
+  const text =
+    responseHeadText(head.status, head.reason, fields, framing, { keepAlive: true, minor: 1 }) +
+    contentText(framing, message);
   const again = observeResponses([Buffer.from(text, 'latin1')], [expected]);
   const [copy] = again.messages;
   assert.ok(copy !== undefined && again.fault === undefined && again.rest === '', `written as ${JSON.stringify(text)}`);
-  assert.deepEqual([copy.head.status, copy.head.reason, copy.body, copy.complete], [head.status, head.reason, message.body, true]);
+  assert.deepEqual(
+    [copy.head.status, copy.head.reason, copy.body, copy.complete],
+    [head.status, head.reason, message.body, true],
+  );
   assert.deepEqual(copy.head.fields.slice(0, fields.length), fields);
 }
 

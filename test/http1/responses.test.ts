@@ -6,13 +6,24 @@ import { RESPONSE_CASES, type ExpectedResponse } from './response-cases.ts';
 import { everySplit } from './splits.ts';
 
 function fieldsOf(lines: readonly string[]): Fields {
-  return lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).replace(/^ /, '')]);
+  return lines.flatMap((line) => [
+    line.slice(0, line.indexOf(':')),
+    line.slice(line.indexOf(':') + 1).replace(/^ /, ''),
+  ]);
 }
 
 function messageOf(expected: ExpectedResponse): Message<ResponseHead> {
   const { lines = [], content = '', trailers = [], complete = true, ...head } = expected;
   return {
-    head: { status: 200, reason: 'OK', minor: 1, fields: fieldsOf(lines), body: { kind: 'none' }, keepAlive: true, ...head },
+    head: {
+      status: 200,
+      reason: 'OK',
+      minor: 1,
+      fields: fieldsOf(lines),
+      body: { kind: 'none' },
+      keepAlive: true,
+      ...head,
+    },
     body: content,
     trailers: fieldsOf(trailers),
     complete,
@@ -46,15 +57,26 @@ describe('limits on responses', () => {
     ['a head that is too large', `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(300)}\r\n\r\n`],
     ['a status line without end', `HTTP/1.1 200 ${'x'.repeat(300)}`],
     ['too many fields', 'HTTP/1.1 200 OK\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\n\r\n'],
-    ['trailers that are too large', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ${'x'.repeat(300)}\r\n\r\n`],
+    [
+      'trailers that are too large',
+      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ${'x'.repeat(300)}\r\n\r\n`,
+    ],
   ])('%s', (_, text) => {
     for (const chunks of everySplit(Buffer.from(text, 'latin1'))) {
-      expect(observeResponses(chunks, [{ method: 'GET' }], { maxHeadBytes: 200, maxFields: 4 }).fault).toBe('ORIGIN_HEAD_TOO_LARGE');
+      expect(observeResponses(chunks, [{ method: 'GET' }], { maxHeadBytes: 200, maxFields: 4 }).fault).toBe(
+        'ORIGIN_HEAD_TOO_LARGE',
+      );
     }
   });
 
   it('takes bytes between two responses for what they are: no answer to the next request', () => {
-    const reader = new ResponseReader(DEFAULT_RESPONSE_LIMITS, { onInterim() {}, onHead() {}, onBody() {}, onTrailers() {}, onComplete() {} });
+    const reader = new ResponseReader(DEFAULT_RESPONSE_LIMITS, {
+      onInterim() {},
+      onHead() {},
+      onBody() {},
+      onTrailers() {},
+      onComplete() {},
+    });
     reader.expect('GET');
     reader.feed(Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'));
     expect(reader.isReusable).toBe(true);

@@ -17,7 +17,8 @@ const MAX_ALL_EXTENSIONS_BYTES = 16_384;
 const MAX_SIZE_DIGITS = 16;
 const SEMICOLON = 0x3b;
 
-const EXTENSION = /^(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*"))?)+$/;
+const EXTENSION =
+  /^(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*"))?)+$/;
 
 const STATE = { size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, trailers: 6, done: 7 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
@@ -87,7 +88,8 @@ export class ChunkedReader {
       const digit = HEX_DIGIT[byte] as number;
       if (digit === 255) return this.#endSize(byte, at);
       this.#size = this.#size * 16 + digit;
-      if (++this.#digits > MAX_SIZE_DIGITS || this.#size > Number.MAX_SAFE_INTEGER) throw malformed(this.#grammar, 'a chunk size is too large');
+      if (++this.#digits > MAX_SIZE_DIGITS || this.#size > Number.MAX_SAFE_INTEGER)
+        throw malformed(this.#grammar, 'a chunk size is too large');
     }
     return at;
   }
@@ -114,7 +116,8 @@ export class ChunkedReader {
     if (isTooLong) throw malformed(this.#grammar, 'chunk extensions are too long');
     if (end === chunk.length) return end;
     const extension = this.#grammar.lenient ? this.#extension.replace(/^[ \t]+|[ \t]+$/g, '') : this.#extension;
-    if (extension !== '' && !EXTENSION.test(extension)) throw malformed(this.#grammar, 'a chunk extension is malformed');
+    if (extension !== '' && !EXTENSION.test(extension))
+      throw malformed(this.#grammar, 'a chunk extension is malformed');
     this.#extension = '';
     if (chunk[end] === CR) this.#state = STATE.sizeLf;
     else if (this.#grammar.lenient) this.#beginChunk();
@@ -133,7 +136,8 @@ export class ChunkedReader {
   #readLineEnd(byte: number): void {
     const isBareLf = byte === LF && this.#grammar.lenient;
     if (this.#state === STATE.dataCr && byte === CR) this.#state = STATE.dataLf;
-    else if (this.#state === STATE.dataCr ? isBareLf : this.#state === STATE.dataLf && byte === LF) this.#state = STATE.size;
+    else if (this.#state === STATE.dataCr ? isBareLf : this.#state === STATE.dataLf && byte === LF)
+      this.#state = STATE.size;
     else if (this.#state === STATE.sizeLf && byte === LF) this.#beginChunk();
     else throw malformed(this.#grammar, 'a chunk does not end in CRLF');
   }

@@ -44,7 +44,8 @@ export function readFieldLines(block: HeadBlock, at: number, grammar: Grammar, n
     while (bytes[at] === SP || bytes[at] === HTAB) at++;
     const valueFrom = at;
     while (VALUE[bytes[at] as number] === 1) at++;
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) throw malformed(grammar, 'a field value has a control character or a bare line end');
+    if (bytes[at] !== CR || bytes[at + 1] !== LF)
+      throw malformed(grammar, 'a field value has a control character or a bare line end');
     let valueTo = at;
     while (valueTo > valueFrom && (bytes[valueTo - 1] === SP || bytes[valueTo - 1] === HTAB)) valueTo--;
     at += 2;
@@ -53,11 +54,20 @@ export function readFieldLines(block: HeadBlock, at: number, grammar: Grammar, n
     fields.push(text.slice(nameFrom - base, nameTo - base), value);
     note(notes, bytes, nameFrom, nameTo, valueFrom, valueTo, value);
   }
-  if (lines > grammar.maxFields) throw new PortholeError(grammar.tooManyFields, `more than ${grammar.maxFields} fields`);
+  if (lines > grammar.maxFields)
+    throw new PortholeError(grammar.tooManyFields, `more than ${grammar.maxFields} fields`);
   return fields;
 }
 
-function note(notes: FieldNotes, bytes: Buffer, nameFrom: number, nameTo: number, valueFrom: number, valueTo: number, value: string): void {
+function note(
+  notes: FieldNotes,
+  bytes: Buffer,
+  nameFrom: number,
+  nameTo: number,
+  valueFrom: number,
+  valueTo: number,
+  value: string,
+): void {
   switch (nameTo - nameFrom) {
     case 4:
       if (!spells(bytes, nameFrom, 'host')) return;

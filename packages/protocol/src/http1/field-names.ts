@@ -79,7 +79,12 @@ function isProxyOrOwn(name: string): boolean {
   if (name.length < 5) return false;
   const dashed = asDashed(name);
   if (!dashed.startsWith('p')) return false;
-  return dashed === 'proxy' || dashed === 'proxy-connection' || dashed.startsWith('proxy-auth') || dashed.startsWith('porthole-');
+  return (
+    dashed === 'proxy' ||
+    dashed === 'proxy-connection' ||
+    dashed.startsWith('proxy-auth') ||
+    dashed.startsWith('porthole-')
+  );
 }
 
 function extensionTreatment(name: string): Treatment {
@@ -100,8 +105,24 @@ function asDashed(name: string): string {
 
 /** Fields that `Connection` may not take away from the next reader: hop-by-hop abuse, RFC 9110 section 7.6.1. */
 const NOT_NOMINABLE = new Set([
-  'host', 'content-length', 'content-type', 'content-encoding', 'content-range', 'authorization', 'cookie', 'set-cookie',
-  'forwarded', 'via', 'x-real-ip', 'te', 'upgrade', 'transfer-encoding', 'trailer', 'location', 'origin', 'cache-control',
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'content-range',
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'te',
+  'upgrade',
+  'transfer-encoding',
+  'trailer',
+  'location',
+  'origin',
+  'cache-control',
 ]);
 
 /** Options of `Connection` that name no field. */
@@ -123,10 +144,43 @@ export function nomineesOf(connection: string): Set<string> | undefined {
 
 /** Fields that change framing, routing, authority, caching or meaning, and so may not come late (RFC 9110 section 6.5.1). */
 const NOT_IN_TRAILERS = new Set([
-  'age', 'alt-svc', 'authorization', 'cache-control', 'connection', 'content-encoding', 'content-length', 'content-range',
-  'content-type', 'cookie', 'date', 'expect', 'expires', 'forwarded', 'host', 'http2-settings', 'if-match', 'if-modified-since',
-  'if-none-match', 'if-range', 'if-unmodified-since', 'keep-alive', 'location', 'max-forwards', 'pragma', 'proxy', 'range',
-  'retry-after', 'set-cookie', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'vary', 'via', 'warning', 'www-authenticate',
+  'age',
+  'alt-svc',
+  'authorization',
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'date',
+  'expect',
+  'expires',
+  'forwarded',
+  'host',
+  'http2-settings',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'keep-alive',
+  'location',
+  'max-forwards',
+  'pragma',
+  'proxy',
+  'range',
+  'retry-after',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'vary',
+  'via',
+  'warning',
+  'www-authenticate',
   'x-real-ip',
 ]);
 

@@ -134,7 +134,8 @@ export function forwardableTrailers(fields: Fields): Fields {
 export function requireValidFields(fields: Fields, code: 'ORIGIN_BAD_RESPONSE' | 'PROTOCOL_ERROR'): void {
   for (let i = 0; i < fields.length; i += 2) {
     if (!isToken(fields[i] as string)) throw new PortholeError(code, 'a field name is not a token');
-    if (!consistsOf(VALUE, fields[i + 1] as string)) throw new PortholeError(code, 'a field value has a control character');
+    if (!consistsOf(VALUE, fields[i + 1] as string))
+      throw new PortholeError(code, 'a field value has a control character');
   }
 }
 
@@ -146,11 +147,18 @@ export function passesThrough(via: string, pseudonym: string): number {
 
 function refuseLoop(via: string, options: RequestForwarding): void {
   const passes = passesThrough(via, options.pseudonym);
-  if (passes >= (options.maxPasses ?? DEFAULT_MAX_PASSES)) throw new PortholeError('LOOP_DETECTED', `it passed ${passes} times`);
+  if (passes >= (options.maxPasses ?? DEFAULT_MAX_PASSES))
+    throw new PortholeError('LOOP_DETECTED', `it passed ${passes} times`);
 }
 
 function acceptsTrailers(te: string): boolean {
-  return te === 'trailers' || te.toLowerCase().split(',').some((part) => part.trim() === 'trailers');
+  return (
+    te === 'trailers' ||
+    te
+      .toLowerCase()
+      .split(',')
+      .some((part) => part.trim() === 'trailers')
+  );
 }
 
 function withoutNominees(fields: Fields, connection: string): Fields {

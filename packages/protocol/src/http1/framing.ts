@@ -13,7 +13,8 @@ export const CLOSE_BODY: BodyFraming = { kind: 'close' };
 export function statedFraming(notes: FieldNotes, minor: 0 | 1, grammar: Grammar): BodyFraming | undefined {
   if (notes.transferEncodings !== 0) return codedFraming(notes, minor, grammar);
   if (notes.contentLengths === 0) return undefined;
-  if (notes.contentLengths > 1 && (notes.lengthsDiffer || !grammar.lenient)) throw malformed(grammar, 'more than one Content-Length');
+  if (notes.contentLengths > 1 && (notes.lengthsDiffer || !grammar.lenient))
+    throw malformed(grammar, 'more than one Content-Length');
   const length = lengthOf(notes.contentLength);
   if (length === undefined) throw malformed(grammar, 'Content-Length is not a plain number');
   return { kind: 'length', length };
@@ -25,7 +26,10 @@ function codedFraming(notes: FieldNotes, minor: 0 | 1, grammar: Grammar): BodyFr
   if (notes.transferEncodings > 1) throw malformed(grammar, 'more than one Transfer-Encoding');
   const value = notes.transferEncoding;
   if (value === 'chunked') return CHUNKED_BODY;
-  const codings = value.toLowerCase().split(',').map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const codings = value
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, ''));
   const last = codings.pop();
   if (codings.length === 0 && last === 'chunked') return CHUNKED_BODY;
   if (codings.length === 0 && last === 'identity' && grammar.lenient) return undefined;
@@ -90,7 +94,8 @@ function lengthField(fields: Fields): BodyFraming | undefined {
     const name = fields[i] as string;
     if (name.length !== 14 || name.toLowerCase() !== 'content-length') continue;
     const length = lengthOf(fields[i + 1] as string);
-    if (length === undefined || stated !== undefined) throw new PortholeError('ORIGIN_BAD_RESPONSE', 'odd or repeated Content-Length');
+    if (length === undefined || stated !== undefined)
+      throw new PortholeError('ORIGIN_BAD_RESPONSE', 'odd or repeated Content-Length');
     stated = { kind: 'length', length };
   }
   return stated;

@@ -23,7 +23,12 @@ export interface ResponseLimits {
   readonly lenient: boolean;
 }
 
-export const DEFAULT_RESPONSE_LIMITS: ResponseLimits = { maxHeadBytes: 65_536, maxFields: 200, maxInterim: 32, lenient: false };
+export const DEFAULT_RESPONSE_LIMITS: ResponseLimits = {
+  maxHeadBytes: 65_536,
+  maxFields: 200,
+  maxInterim: 32,
+  lenient: false,
+};
 
 /** What the shared parts of both readers need to know about the direction they work for. */
 export interface Grammar {

@@ -8,7 +8,13 @@ import type { BodyFraming, RequestHead } from './message.ts';
 import { readRequestLine, type RequestLine } from './request-line.ts';
 
 /** `end` is the index just past the empty line. */
-export function parseRequestHead(bytes: Buffer, from: number, end: number, grammar: Grammar, maxTargetBytes: number): RequestHead {
+export function parseRequestHead(
+  bytes: Buffer,
+  from: number,
+  end: number,
+  grammar: Grammar,
+  maxTargetBytes: number,
+): RequestHead {
   const text = bytes.toString('latin1', from, end);
   const line = readRequestLine(bytes, from, text, maxTargetBytes);
   refuseMethod(line.method);
@@ -16,7 +22,8 @@ export function parseRequestHead(bytes: Buffer, from: number, end: number, gramm
   const block: HeadBlock = { bytes, text, base: from, end: end - 2 };
   const fields = readFieldLines(block, line.end, grammar, notes);
   const { minor } = line;
-  const place = line.target.charCodeAt(0) === SLASH ? originForm(line.target, minor, block, notes) : otherForm(line, block, notes);
+  const place =
+    line.target.charCodeAt(0) === SLASH ? originForm(line.target, minor, block, notes) : otherForm(line, block, notes);
   const body = statedFraming(notes, minor, grammar) ?? NO_BODY;
   return {
     method: line.method,
@@ -78,8 +85,13 @@ function otherForm(line: RequestLine, block: HeadBlock, notes: FieldNotes): Plac
   const authority = parts[1] as string;
   const bytes = Buffer.from(authority, 'latin1');
   const hostEnd = endOfHost(bytes, 0, bytes.length);
-  if (hostEnd === -1) throw refused('the authority in the target is not one host name or address with an optional port');
-  return { target: reduced(parts[2] as string, line.method), host: authority.slice(0, hostEnd).toLowerCase(), authority };
+  if (hostEnd === -1)
+    throw refused('the authority in the target is not one host name or address with an optional port');
+  return {
+    target: reduced(parts[2] as string, line.method),
+    host: authority.slice(0, hostEnd).toLowerCase(),
+    authority,
+  };
 }
 
 /** Path and query byte for byte; an empty path is `/`, or `*` for OPTIONS (RFC 9112 section 3.2.4). */

@@ -19,14 +19,16 @@ export function readRequestLine(bytes: Buffer, from: number, text: string, maxTa
   let at = from;
   while (TOKEN[bytes[at] as number] === 1) at++;
   const methodTo = at;
-  if (bytes[at] !== SP || methodTo === from) throw refused('the request line does not begin with a method and one space');
+  if (bytes[at] !== SP || methodTo === from)
+    throw refused('the request line does not begin with a method and one space');
   at++;
   while (TARGET[bytes[at] as number] === 1) at++;
   const targetTo = at;
   if (targetTo === methodTo + 1) throw refused('no request target');
   const minor = minorVersion(bytes, at);
   if (minor === undefined) throw badVersion(bytes, at);
-  if (targetTo - methodTo - 1 > maxTargetBytes) throw new PortholeError('TARGET_TOO_LONG', `more than ${maxTargetBytes} bytes`);
+  if (targetTo - methodTo - 1 > maxTargetBytes)
+    throw new PortholeError('TARGET_TOO_LONG', `more than ${maxTargetBytes} bytes`);
   const method = isGet(bytes, from, methodTo) ? 'GET' : text.slice(0, methodTo - from);
   return { method, target: text.slice(methodTo + 1 - from, targetTo - from), minor, end: at + VERSION_BYTES };
 }

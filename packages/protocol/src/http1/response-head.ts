@@ -14,7 +14,13 @@ interface StatusLine {
 }
 
 /** `end` is the index just past the empty line; `method` is that of the request answered. */
-export function parseResponseHead(bytes: Buffer, from: number, end: number, grammar: Grammar, method: string): ResponseHead {
+export function parseResponseHead(
+  bytes: Buffer,
+  from: number,
+  end: number,
+  grammar: Grammar,
+  method: string,
+): ResponseHead {
   const text = bytes.toString('latin1', from, end);
   const line = readStatusLine(bytes, from, text, grammar);
   const notes = new FieldNotes();
@@ -44,7 +50,8 @@ function readStatusLine(bytes: Buffer, from: number, text: string, grammar: Gram
   else if (bytes[at] !== CR) throw malformed(grammar, 'the status is not three digits');
   const reasonFrom = at;
   while (VALUE[bytes[at] as number] === 1) at++;
-  if (bytes[at] !== CR || bytes[at + 1] !== LF) throw malformed(grammar, 'the status line has a control character or a bare line end');
+  if (bytes[at] !== CR || bytes[at + 1] !== LF)
+    throw malformed(grammar, 'the status line has a control character or a bare line end');
   return { status, reason: text.slice(reasonFrom - from, at - from), minor, end: at + 2 };
 }
 

@@ -135,17 +135,20 @@ export class ResponseReader {
   #refuseOtherProtocol(): void {
     const { bytes, length } = this.#pending;
     const known = Math.min(length, BEGINNING.length);
-    if (bytes.compare(BEGINNING, 0, known, 0, known) !== 0) throw malformed(this.#grammar, 'not an HTTP/1.1 status line');
+    if (bytes.compare(BEGINNING, 0, known, 0, known) !== 0)
+      throw malformed(this.#grammar, 'not an HTTP/1.1 status line');
   }
 
   #finishHead(head: ResponseHead): void {
     if (head.status < 200 && head.status !== 101) {
       this.#stage = 'idle';
-      if (++this.#interim > this.#maxInterim) throw malformed(this.#grammar, `more than ${this.#maxInterim} interim responses`);
+      if (++this.#interim > this.#maxInterim)
+        throw malformed(this.#grammar, `more than ${this.#maxInterim} interim responses`);
       this.#sink.onInterim(head);
       return;
     }
-    if (head.status === 101 && !this.#mayUpgrade) throw malformed(this.#grammar, '101 without having been asked to upgrade');
+    if (head.status === 101 && !this.#mayUpgrade)
+      throw malformed(this.#grammar, '101 without having been asked to upgrade');
     this.#isKeptAlive = head.keepAlive && head.status !== 101;
     this.#isToClose = head.body.kind === 'close';
     this.#body.start(head.body);

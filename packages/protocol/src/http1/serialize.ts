@@ -14,7 +14,13 @@ export interface RequestConnection {
  * A request head for an origin, always HTTP/1.1. `chunked` framing adds Transfer-Encoding; a length is expected among
  * the fields. `Connection` is made here and must not be among them.
  */
-export function requestHeadText(method: string, target: string, fields: Fields, framing: BodyFraming = NO_BODY, connection?: RequestConnection): string {
+export function requestHeadText(
+  method: string,
+  target: string,
+  fields: Fields,
+  framing: BodyFraming = NO_BODY,
+  connection?: RequestConnection,
+): string {
   let text = `${method} ${target} HTTP/1.1\r\n`;
   let options = connection?.upgrade === true ? 'upgrade' : '';
   for (let i = 0; i < fields.length; i += 2) {
@@ -43,7 +49,13 @@ const KEPT_ALIVE: ResponseConnection = { keepAlive: true, minor: 1 };
  * `chunked` framing adds Transfer-Encoding for HTTP/1.1 and falls back to `Connection: close` for HTTP/1.0.
  * Without `framing` and `connection`, status 101 apart, nothing is added.
  */
-export function responseHeadText(status: number, reason: string, fields: Fields, framing: BodyFraming = NO_BODY, connection: ResponseConnection = KEPT_ALIVE): string {
+export function responseHeadText(
+  status: number,
+  reason: string,
+  fields: Fields,
+  framing: BodyFraming = NO_BODY,
+  connection: ResponseConnection = KEPT_ALIVE,
+): string {
   let text = `HTTP/1.1 ${status} ${reason}\r\n`;
   for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
   if (status < 200) return status === 101 ? `${text}Connection: upgrade\r\n\r\n` : `${text}\r\n`;
