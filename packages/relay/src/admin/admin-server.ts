@@ -1,0 +1,109 @@
+/**
+ * The admin address: health, readiness, metrics and status for operators and their machines. Reads only, asks for no
+ * password, and is therefore to be bound to loopback or a private network.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { PortholeError } from '@porthole/protocol';
+import { type ListenAddress, listenOptions } from '../config/config.ts';
+import { isLoopback } from '../config/loopback.ts';
+import { maySee } from './request-origin.ts';
+
+export interface AdminSources {
+  /** Undefined: ready. Otherwise why not, in a word or two. */
+  readonly notReady: () => string | undefined;
+  readonly metrics: { readonly contentType: string; render(): Promise<string> };
+  /** Anything JSON can carry. */
+  readonly status: () => unknown;
+  readonly onError: (error: unknown) => void;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+
+export class AdminServer {
+  readonly #address: ListenAddress;
+  readonly #sources: AdminSources;
+  readonly #server: Server;
+
+  constructor(address: ListenAddress, sources: AdminSources) {
+    this.#address = address;
+    this.#sources = sources;
+    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 16 * 1024 });
+    this.#server.maxConnections = 128;
+    this.#server.on('request', (request, response) => void this.#answer(request, response));
+  }
+
+  /** The port bound. Rejects with ADDRESS_IN_USE. */
+  async start(): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(listenFailure(this.#address, cause)));
+      this.#server.listen(listenOptions(this.#address), () => {
+        // Running out of file descriptors is reported here, too; the listener goes on.
+        this.#server.removeAllListeners('error').on('error', (error) => this.#sources.onError(error));
+        resolve();
+      });
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let reply: Reply;
+    try {
+      reply = await this.#reply(request);
+    } catch (error) {
+      this.#sources.onError(error);
+      reply = { status: 500, type: TEXT, body: 'Something failed; the log has the details.\n' };
+    }
+    // A request body is nobody's business here; without this it would be read as the next request.
+    if (request.method !== 'GET' && request.method !== 'HEAD') response.setHeader('Connection', 'close');
+    response.writeHead(reply.status, {
+      'Content-Type': reply.type,
+      'Content-Length': Buffer.byteLength(reply.body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...(reply.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+    });
+    response.end(request.method === 'HEAD' ? undefined : reply.body);
+  }
+
+  async #reply(request: IncomingMessage): Promise<Reply> {
+    const allowed = maySee(request.headers, isLoopback(this.#address));
+    if (!allowed) return { status: 403, type: TEXT, body: 'Web pages have no business here. Use http://127.0.0.1 or http://localhost.\n' };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'Only GET and HEAD.\n' };
+    switch (request.url?.split('?', 1)[0]) {
+      case '/healthz':
+        return { status: 200, type: TEXT, body: 'ok\n' };
+      case '/readyz': {
+        const why = this.#sources.notReady();
+        return { status: why === undefined ? 200 : 503, type: TEXT, body: `${why ?? 'ready'}\n` };
+      }
+      case '/metrics':
+        return { status: 200, type: this.#sources.metrics.contentType, body: await this.#sources.metrics.render() };
+      case '/api/status':
+        return { status: 200, type: 'application/json', body: `${JSON.stringify(this.#sources.status(), undefined, 2)}\n` };
+      default:
+        return { status: 404, type: TEXT, body: 'There are /healthz, /readyz, /metrics and /api/status.\n' };
+    }
+  }
+}
+
+function listenFailure({ host, port }: ListenAddress, cause: Error): PortholeError {
+  const where = `admin ${host === undefined ? '' : host}:${port}`;
+  const taken = 'code' in cause && cause.code === 'EADDRINUSE';
+  return new PortholeError('ADDRESS_IN_USE', taken ? where : `${where}: ${cause.message}`, { cause });
+}
