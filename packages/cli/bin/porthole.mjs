@@ -36,7 +36,9 @@ function fail(sentence) {
 }
 
 function runSource(node) {
-  const child = spawn(node, [CONDITION, '--disable-warning=ExperimentalWarning', source, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(node, [CONDITION, '--disable-warning=ExperimentalWarning', source, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
   // A Ctrl-C at the terminal reaches the child without us, too: it counts two within half a second as one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`${node} could not be started: ${error.message}`));
@@ -54,7 +56,10 @@ if (isNewEnough() && process.execArgv.includes(CONDITION) && existsSync(source))
   else fail(`Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}.`);
 } else if (existsSync(source)) {
   const node = isNewEnough() ? process.execPath : bundledNode();
-  if (node === undefined) fail(`Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}. Run npm install in the checkout, which brings one.`);
+  if (node === undefined)
+    fail(
+      `Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}. Run npm install in the checkout, which brings one.`,
+    );
   else runSource(node);
 } else {
   fail('this installation is damaged: neither dist nor src is there. Install it again.');

@@ -1,7 +1,6 @@
 /** What is true just now about a running command: the relay, its tunnels, how much was asked. Screen and `status` read it. */
-import type { ErrorCode, PortholeError } from '@porthole/agent';
+import { errorRow, type ErrorCode, type PortholeError } from '@porthole/agent';
 import type { CliEvent } from './output/events.ts';
-import { errorRow } from '@porthole/agent';
 
 export type RelayState =
   | { readonly state: 'connecting' }
@@ -58,8 +57,18 @@ export class Board {
   }
 
   interrupted(reason: PortholeError, nextTryInMs: number): void {
-    this.#relayState = { state: 'reconnecting', code: reason.code, reason: reason.message, nextTryAtMs: this.#now() + nextTryInMs };
-    this.#listener({ event: 'interrupted', code: reason.code, message: reason.message, next_try_ms: Math.round(nextTryInMs) });
+    this.#relayState = {
+      state: 'reconnecting',
+      code: reason.code,
+      reason: reason.message,
+      nextTryAtMs: this.#now() + nextTryInMs,
+    };
+    this.#listener({
+      event: 'interrupted',
+      code: reason.code,
+      message: reason.message,
+      next_try_ms: Math.round(nextTryInMs),
+    });
   }
 
   /** Claims are made again after every lost session; only a new or changed address is news. */
@@ -75,7 +84,14 @@ export class Board {
   refused(row: TunnelRow, code: ErrorCode, detail: string): void {
     row.state = 'refused';
     const { message, hint } = errorRow(code);
-    this.#listener({ event: 'refused', code, message: detail === '' ? message : `${message} (${detail})`, hint, target: row.target, ...labelOf(row) });
+    this.#listener({
+      event: 'refused',
+      code,
+      message: detail === '' ? message : `${message} (${detail})`,
+      hint,
+      target: row.target,
+      ...labelOf(row),
+    });
   }
 
   finished(): void {

@@ -31,16 +31,24 @@ function packageVersion(): string {
 
 function wantsStacks(): boolean {
   const at = args.indexOf('--log-level');
-  return args.includes('--log-level=debug') || (at !== -1 && args[at + 1] === 'debug') || process.env['PORTHOLE_LOG_LEVEL'] === 'debug';
+  return (
+    args.includes('--log-level=debug') ||
+    (at !== -1 && args[at + 1] === 'debug') ||
+    process.env['PORTHOLE_LOG_LEVEL'] === 'debug'
+  );
 }
 
 /** A sentence and what to do; never a stack unless one was asked for. */
 async function report(cause: unknown): Promise<number> {
-  const error = cause instanceof PortholeError ? cause : new PortholeError('INTERNAL', cause instanceof Error ? cause.message : String(cause), { cause });
+  const error =
+    cause instanceof PortholeError
+      ? cause
+      : new PortholeError('INTERNAL', cause instanceof Error ? cause.message : String(cause), { cause });
   const event = errorEvent(error);
   if (args.includes('--json')) await printLines(process.stdout, [JSON.stringify(event)]);
   else await printLines(process.stderr, plainLines(event));
-  if (wantsStacks()) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? (error.cause.stack ?? '') : ''}\n`);
+  if (wantsStacks())
+    process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? (error.cause.stack ?? '') : ''}\n`);
   return exitCodeOf(error.code);
 }
 

@@ -46,10 +46,18 @@ export interface PathBase {
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
-export function planTunnel(kind: TunnelKind, target: string, wish: TunnelWish, base: PathBase, label?: string): TunnelPlan {
+export function planTunnel(
+  kind: TunnelKind,
+  target: string,
+  wish: TunnelWish,
+  base: PathBase,
+  label?: string,
+): TunnelPlan {
   const remotePort = wish.remotePort === undefined ? undefined : portOf(wish.remotePort);
-  if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success) throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
-  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES));
+  if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success)
+    throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
+  const read = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES);
   return {
     label,
     kind,
@@ -77,7 +85,11 @@ function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: s
   }
   const { label } = parseTarget(target);
   if (kind === 'http') return { target, shownTarget: label };
-  if (/^https?:/i.test(target.trim())) throw new PortholeError('TARGET_INVALID', `${JSON.stringify(target)}: a TCP tunnel passes bytes on as they are; leave the scheme out`);
+  if (/^https?:/i.test(target.trim()))
+    throw new PortholeError(
+      'TARGET_INVALID',
+      `${JSON.stringify(target)}: a TCP tunnel passes bytes on as they are; leave the scheme out`,
+    );
   return { target, shownTarget: label.replace(/^http:\/\//, '') };
 }
 
@@ -89,7 +101,8 @@ function credentialOf(text: string | undefined): string | undefined {
 
 function portOf(port: string | number): number {
   const value = Number(port);
-  if (!/^\d{1,5}$/.test(String(port)) || value < 1 || value > 65_535) throw new PortholeError('USAGE', `--remote-port ${JSON.stringify(port)} is not a port from 1 to 65535`);
+  if (!/^\d{1,5}$/.test(String(port)) || value < 1 || value > 65_535)
+    throw new PortholeError('USAGE', `--remote-port ${JSON.stringify(port)} is not a port from 1 to 65535`);
   return value;
 }
 
@@ -98,7 +111,8 @@ export function planFromConfig(config: LoadedConfig, names: readonly string[], h
   const tunnels = config.document.tunnels ?? {};
   const known = Object.keys(tunnels);
   if (known.length === 0) throw new PortholeError('CONFIG_INVALID', `${config.file} has no tunnels`);
-  for (const name of names) if (!known.includes(name)) throw new PortholeError('USAGE', unknownTunnel(name, known, config.file));
+  for (const name of names)
+    if (!known.includes(name)) throw new PortholeError('USAGE', unknownTunnel(name, known, config.file));
   const wanted = names.length === 0 ? known : [...new Set(names)];
   return wanted.map((name) => planFromDocument(name, tunnels[name] ?? {}, { folder: config.folder, home }));
 }

@@ -20,8 +20,16 @@ export async function runProgram(args: readonly string[], world: World): Promise
   } catch (cause) {
     if (!(cause instanceof CommanderError)) throw cause;
     if (cause.exitCode === 0) return 0;
-    throw new PortholeError('USAGE', cause.message.replace(/^error: /, '').trim(), { cause });
+    throw new PortholeError('USAGE', usageText(cause), { cause });
   }
+}
+
+function usageText(cause: CommanderError): string {
+  if (cause.code === 'commander.help') return 'a command is missing, for example: porthole http 3000';
+  return cause.message
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
 }
 
 export function buildProgram(world: World, done: (work: Promise<number>) => Promise<void>): Command {
@@ -33,9 +41,6 @@ export function buildProgram(world: World, done: (work: Promise<number>) => Prom
     .exitOverride()
     .helpCommand(false);
   for (const name of sharedOptions()) program.addOption(optionOf(name));
-  program.action(() => {
-    throw new CommanderError(2, 'porthole.noCommand', 'a command is missing, for example: porthole http 3000');
-  });
   program.allowExcessArguments(false);
   addTunnelCommands(program, world, done);
   addOtherCommands(program, world, done);
@@ -54,7 +59,9 @@ function addTunnelCommands(program: Command, world: World, done: (work: Promise<
   add('http', 'target', TARGET_HELP, 'put a local HTTP service on a public address');
   add('tcp', 'target', TARGET_HELP, 'put a local TCP service on a public port');
   add('serve', 'dir', 'the folder', 'put the files of a folder on a public address');
-  const start = program.command('start [tunnels...]').description('run the tunnels of porthole.yml, all or the named ones, over one link');
+  const start = program
+    .command('start [tunnels...]')
+    .description('run the tunnels of porthole.yml, all or the named ones, over one link');
   for (const name of optionsOf('start')) start.addOption(optionOf(name));
   start.action(async (names: string[]) => {
     const { runStartCommand } = await import('./commands/start.ts');
@@ -68,7 +75,9 @@ function addOtherCommands(program: Command, world: World, done: (work: Promise<n
     const { runLogin } = await import('./commands/login.ts');
     await done(runLogin(relay, login.optsWithGlobals<SharedFlags & { tokenStdin?: boolean }>(), world));
   });
-  const logout = program.command('logout [relay-url]').description('forget the stored token of a relay (by default the last)');
+  const logout = program
+    .command('logout [relay-url]')
+    .description('forget the stored token of a relay (by default the last)');
   logout.action(async (relay: string | undefined) => {
     const { runLogout } = await import('./commands/logout.ts');
     await done(runLogout(relay, logout.optsWithGlobals<SharedFlags>(), world));
@@ -83,7 +92,9 @@ function addOtherCommands(program: Command, world: World, done: (work: Promise<n
     const { runDoctor } = await import('./commands/doctor.ts');
     await done(runDoctor(doctor.optsWithGlobals<SharedFlags>(), world));
   });
-  const completion = program.command('completion <shell>').description('print a completion script for bash, zsh or fish');
+  const completion = program
+    .command('completion <shell>')
+    .description('print a completion script for bash, zsh or fish');
   completion.action(async (shell: string) => {
     const { runCompletion } = await import('./commands/completion.ts');
     await done(runCompletion(shell, program, world));
@@ -92,7 +103,13 @@ function addOtherCommands(program: Command, world: World, done: (work: Promise<n
 
 function optionOf(name: OptionName): Option {
   const row = optionRow(name);
-  const extra = [row.default === undefined ? '' : `default: ${row.default}`, row.env === undefined ? '' : `env: ${row.env}`].filter((text) => text !== '');
-  const help = row.flag?.startsWith('--no-') === true ? `do not ${row.help}` : `${row.help}${extra.length === 0 ? '' : ` (${extra.join(', ')})`}`;
+  const extra = [
+    row.default === undefined ? '' : `default: ${row.default}`,
+    row.env === undefined ? '' : `env: ${row.env}`,
+  ].filter((text) => text !== '');
+  const help =
+    row.flag?.startsWith('--no-') === true
+      ? `do not ${row.help}`
+      : `${row.help}${extra.length === 0 ? '' : ` (${extra.join(', ')})`}`;
   return new Option(row.flag ?? `--${name}`, help);
 }

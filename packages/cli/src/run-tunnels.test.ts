@@ -2,7 +2,15 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PortholeError, type ClaimedMessage, type LinkEvents, type Origin, type RelayLink, type TunnelClaim, type TunnelEvents } from '@porthole/agent';
+import {
+  PortholeError,
+  type ClaimedMessage,
+  type LinkEvents,
+  type Origin,
+  type RelayLink,
+  type TunnelClaim,
+  type TunnelEvents,
+} from '@porthole/agent';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CliEvent } from './output/events.ts';
 import type { Output } from './output/output.ts';
@@ -41,7 +49,12 @@ let link: FakeLink;
 let events: CliEvent[];
 let nowMs: number;
 let stops: StopRequests;
-const output: Output = { event: (event) => events.push(event), watch() {}, stopping() {}, close: () => Promise.resolve() };
+const output: Output = {
+  event: (event) => events.push(event),
+  watch() {},
+  stopping() {},
+  close: () => Promise.resolve(),
+};
 const origin: Origin = { openExchange: () => expect.unreachable(), openRaw: () => expect.unreachable(), close() {} };
 
 beforeEach(() => {
@@ -58,7 +71,13 @@ function plan(kind: 'http' | 'tcp' | 'serve', target: string, label?: string): T
 }
 
 function run(plans: TunnelPlan[]): Promise<number> {
-  const choice = { relay: 'https://t.example', token: undefined, ca: undefined, logLevel: 'info', note: undefined } as const;
+  const choice = {
+    relay: 'https://t.example',
+    token: undefined,
+    ca: undefined,
+    logLevel: 'info',
+    note: undefined,
+  } as const;
   return runTunnels({
     plans,
     choice,
@@ -86,7 +105,16 @@ describe('a running command', () => {
     expect(await link.closing.promise).toBeGreaterThan(0);
     link.mayClose.resolve();
     expect(await code).toBe(0);
-    expect(events).toEqual([{ event: 'tunnel', name: 'brave-otter', protocol: 'http', url: 'https://brave-otter.t.example', target: 'http://localhost:3000' }, { event: 'closed' }]);
+    expect(events).toEqual([
+      {
+        event: 'tunnel',
+        name: 'brave-otter',
+        protocol: 'http',
+        url: 'https://brave-otter.t.example',
+        target: 'http://localhost:3000',
+      },
+      { event: 'closed' },
+    ]);
   });
 
   it('stays through interruptions of any number and says when it is back', async () => {
@@ -98,7 +126,13 @@ describe('a running command', () => {
     stops.request();
     link.mayClose.resolve();
     expect(await code).toBe(0);
-    expect(events.map((event) => event.event)).toEqual(['interrupted', 'interrupted', 'interrupted', 'resumed', 'closed']);
+    expect(events.map((event) => event.event)).toEqual([
+      'interrupted',
+      'interrupted',
+      'interrupted',
+      'resumed',
+      'closed',
+    ]);
   });
 
   it('ends with 3 when the relay refuses the token', async () => {
@@ -106,7 +140,9 @@ describe('a running command', () => {
     await link.started.promise;
     link.events.onFinished(new PortholeError('TOKEN_INVALID'));
     expect(await code).toBe(3);
-    expect(events).toEqual([expect.objectContaining({ event: 'error', code: 'TOKEN_INVALID', hint: expect.stringContaining('token add') })]);
+    expect(events).toEqual([
+      expect.objectContaining({ event: 'error', code: 'TOKEN_INVALID', hint: expect.stringContaining('token add') }),
+    ]);
   });
 
   it('goes on while one of its tunnels stands, and ends with 3 when none is left', async () => {
@@ -144,7 +180,13 @@ describe('a running command', () => {
     await link.started.promise;
     link.events.onConnected({ resumed: false, carrier: 'upgrade', rttMs: 1 });
     link.claimed(0, 'files');
-    expect(await askAll(folder)).toMatchObject([{ pid: process.pid, state: 'connected', tunnels: [{ tunnel: 'files', state: 'open', url: 'https://files.t.example', requests: 0 }] }]);
+    expect(await askAll(folder)).toMatchObject([
+      {
+        pid: process.pid,
+        state: 'connected',
+        tunnels: [{ tunnel: 'files', state: 'open', url: 'https://files.t.example', requests: 0 }],
+      },
+    ]);
     link.events.onInterrupted(new PortholeError('RELAY_UNREACHABLE'), 2000);
     expect(await askAll(folder)).toMatchObject([{ state: 'reconnecting', reason: 'The relay could not be reached.' }]);
     stops.request();
@@ -168,7 +210,15 @@ describe('plans', () => {
     ['a scheme for TCP', () => plan('tcp', 'http://localhost:1'), 'TARGET_INVALID'],
     ['a name without sense', () => planTunnel('http', '1', { name: 'A_b' }, { folder, home: folder }), 'NAME_INVALID'],
     ['a port without sense', () => planTunnel('tcp', '1', { remotePort: '70000' }, { folder, home: folder }), 'USAGE'],
-    ['a credential without colon', () => planTunnel('http', '1', { basicAuth: 'user' }, { folder, home: folder }), 'USAGE'],
-    ['a file that is not there', () => planTunnel('http', '1', { originCaFile: 'nowhere' }, { folder, home: folder }), 'FILE_UNREADABLE'],
+    [
+      'a credential without colon',
+      () => planTunnel('http', '1', { basicAuth: 'user' }, { folder, home: folder }),
+      'USAGE',
+    ],
+    [
+      'a file that is not there',
+      () => planTunnel('http', '1', { originCaFile: 'nowhere' }, { folder, home: folder }),
+      'FILE_UNREADABLE',
+    ],
   ])('refuse %s', (_what, make, code) => expect(make).toThrowError(expect.objectContaining({ code })));
 });

@@ -1,5 +1,5 @@
 /** Runs tunnels over one link until somebody stops them or nothing is left that could come back by itself. */
-import { errorRow, PortholeError, type ErrorCode, type LinkEvents, type Origin, type RelayLink } from '@porthole/agent';
+import { errorRow, type ErrorCode, type LinkEvents, type Origin, type PortholeError, type RelayLink } from '@porthole/agent';
 import { Board } from './board.ts';
 import { CountedOrigin } from './origins/counted-origin.ts';
 import { GuardedOrigin } from './origins/guarded-origin.ts';
@@ -28,7 +28,10 @@ export interface TunnelRun {
 /** How long requests under way may take to finish once somebody asked to stop. */
 const DRAIN_MS = 10_000;
 
-type Ending = { readonly why: 'asked' } | { readonly why: 'failed'; readonly reason: PortholeError } | { readonly why: 'refused'; readonly code: ErrorCode };
+type Ending =
+  | { readonly why: 'asked' }
+  | { readonly why: 'failed'; readonly reason: PortholeError }
+  | { readonly why: 'refused'; readonly code: ErrorCode };
 
 /** The exit code. Throws only what happens before there is a link: folders and files that cannot be read. */
 export async function runTunnels(run: TunnelRun): Promise<number> {
@@ -67,12 +70,22 @@ async function openOrigins(run: TunnelRun): Promise<Origin[]> {
 }
 
 /** `onNoneLeft` is called with the last refusal once no tunnel is left; until then the others go on. */
-function openTunnels(plans: readonly TunnelPlan[], origins: readonly Origin[], board: Board, link: RelayLink, onNoneLeft: (code: ErrorCode) => void): void {
+function openTunnels(
+  plans: readonly TunnelPlan[],
+  origins: readonly Origin[],
+  board: Board,
+  link: RelayLink,
+  onNoneLeft: (code: ErrorCode) => void,
+): void {
   let left = plans.length;
   for (const [index, plan] of plans.entries()) {
     const origin = origins[index];
     if (origin === undefined) continue;
-    const row = board.addTunnel({ label: plan.label, protocol: plan.kind === 'tcp' ? 'tcp' : 'http', target: plan.shownTarget });
+    const row = board.addTunnel({
+      label: plan.label,
+      protocol: plan.kind === 'tcp' ? 'tcp' : 'http',
+      target: plan.shownTarget,
+    });
     const counted = new CountedOrigin(origin, () => row.requests++);
     link.openTunnel(plan.claim, counted, {
       onClaimed: (claimed) => board.claimed(row, claimed.name, claimed.url),

@@ -30,7 +30,10 @@ export async function runDoctor(flags: SharedFlags, world: World): Promise<numbe
   let exitCode = 0;
   for (const step of stepsFor(choice, world)) {
     const { result, error } = await take(step);
-    await printLines(world.stdout, flags.json === true ? [JSON.stringify({ event: 'check', ...result })] : resultLines(result));
+    await printLines(
+      world.stdout,
+      flags.json === true ? [JSON.stringify({ event: 'check', ...result })] : resultLines(result),
+    );
     if (error === undefined) continue;
     if (exitCode === 0) exitCode = exitCodeOf(error.code);
     if (step.decides) return exitCode;
@@ -46,10 +49,16 @@ function stepsFor(choice: RelayChoice, world: World): Step[] {
   const direct: Step[] = [
     { name: 'name', decides: true, run: () => checkDns(host) },
     { name: 'port', decides: true, run: () => checkTcp(host, port) },
-    url.protocol === 'https:' ? { name: 'certificate', decides: false, run: () => checkTls(host, port, choice.ca) } : { name: 'encryption', decides: false, run: () => checkPlainHttp(choice.relay) },
+    url.protocol === 'https:'
+      ? { name: 'certificate', decides: false, run: () => checkTls(host, port, choice.ca) }
+      : { name: 'encryption', decides: false, run: () => checkPlainHttp(choice.relay) },
   ];
   return [
-    { name: 'relay', decides: true, run: () => Promise.resolve(choice.note === undefined ? choice.relay : `${choice.relay}: ${choice.note}`) },
+    {
+      name: 'relay',
+      decides: true,
+      run: () => Promise.resolve(choice.note === undefined ? choice.relay : `${choice.relay}: ${choice.note}`),
+    },
     { name: 'proxy', decides: false, run: () => Promise.resolve(proxy ?? 'none') },
     // Behind a proxy the name may resolve, and the port open, for the proxy only.
     ...(proxy === undefined ? direct : []),

@@ -17,13 +17,22 @@ export async function runLogin(relayText: string, flags: LoginFlags, world: Worl
   const around = surroundings(world);
   await verifyRelay(choiceFor(relay, token, flags, undefined, around), world);
   around.credentials.store(relay, token);
-  if (flags.json === true) await printLines(world.stdout, [JSON.stringify({ event: 'login', relay, file: around.credentials.path })]);
-  else await printLines(world.stdout, [`Logged in to ${relay}. The token is stored in ${around.credentials.path}.`, ...warning(relay)]);
+  if (flags.json === true)
+    await printLines(world.stdout, [JSON.stringify({ event: 'login', relay, file: around.credentials.path })]);
+  else
+    await printLines(world.stdout, [
+      `Logged in to ${relay}. The token is stored in ${around.credentials.path}.`,
+      ...warning(relay),
+    ]);
   return 0;
 }
 
 function warning(relay: string): string[] {
-  return relay.startsWith('http:') && !isLoopbackRelay(relay) ? ['This relay is reached without encryption: who listens on the way can read the token. Use https:// if it has it.'] : [];
+  return relay.startsWith('http:') && !isLoopbackRelay(relay)
+    ? [
+        'This relay is reached without encryption: who listens on the way can read the token. Use https:// if it has it.',
+      ]
+    : [];
 }
 
 async function readToken(relay: string, flags: LoginFlags, world: World): Promise<string> {
@@ -31,7 +40,8 @@ async function readToken(relay: string, flags: LoginFlags, world: World): Promis
     const file = expandPath(flags.tokenFile, world.cwd, world.home);
     return checkToken(readNeeded(file, MAX_TOKEN_BYTES), file);
   }
-  if (flags.tokenStdin === true || world.stdin.isTTY !== true) return checkToken(await readAll(world.stdin), 'standard input');
+  if (flags.tokenStdin === true || world.stdin.isTTY !== true)
+    return checkToken(await readAll(world.stdin), 'standard input');
   return checkToken(await prompt(relay), 'what was typed');
 }
 
@@ -39,7 +49,8 @@ async function readAll(stdin: InputStream): Promise<string> {
   let text = '';
   for await (const chunk of stdin) {
     text += String(chunk);
-    if (text.length > MAX_TOKEN_BYTES) throw new PortholeError('CONFIG_INVALID', 'standard input holds more than a token');
+    if (text.length > MAX_TOKEN_BYTES)
+      throw new PortholeError('CONFIG_INVALID', 'standard input holds more than a token');
   }
   return text;
 }

@@ -9,7 +9,8 @@ export async function runLogout(relayText: string | undefined, flags: SharedFlag
   const named = relayText ?? flags.relay;
   const relay = named === undefined ? credentials.last() : parseRelayUrl(named);
   if (relay === undefined) throw new PortholeError('USAGE', 'there is no stored token');
-  if (!credentials.forget(relay)) throw new PortholeError('USAGE', `there is no stored token for ${relay}${knownText(credentials.relays())}`);
+  if (!credentials.forget(relay))
+    throw new PortholeError('USAGE', `there is no stored token for ${relay}${knownText(credentials.relays())}`);
   const line = flags.json === true ? JSON.stringify({ event: 'logout', relay }) : `Forgot the token for ${relay}.`;
   await printLines(world.stdout, [line]);
   return 0;

@@ -9,7 +9,11 @@ import { runPlans } from './tunnel.ts';
 export async function runStartCommand(names: readonly string[], flags: TunnelFlags, world: World): Promise<number> {
   const around = surroundings(world);
   const config = loadConfig(flags, around);
-  if (config === undefined) throw new PortholeError('FILE_UNREADABLE', `there is no ${DEFAULT_CONFIG_NAME} in ${world.cwd}; write one, or name another with --config`);
+  if (config === undefined)
+    throw new PortholeError(
+      'FILE_UNREADABLE',
+      `there is no ${DEFAULT_CONFIG_NAME} in ${world.cwd}; write one, or name another with --config`,
+    );
   const plans = planFromConfig(config, names, world.home);
   return runPlans(plans, chooseRelay(flags, config, around), flags, world);
 }

@@ -7,7 +7,11 @@ import { printLines, statusFolderOf, type World } from '../world.ts';
 export async function runStatus(flags: SharedFlags, world: World): Promise<number> {
   const agents = await askAll(statusFolderOf(world));
   if (flags.json === true) await printLines(world.stdout, [JSON.stringify({ agents })]);
-  else await printLines(world.stdout, agents.length === 0 ? ['No agent of yours runs on this machine.'] : statusTable(agents));
+  else
+    await printLines(
+      world.stdout,
+      agents.length === 0 ? ['No agent of yours runs on this machine.'] : statusTable(agents),
+    );
   return 0;
 }
 
@@ -17,11 +21,22 @@ export function statusTable(agents: readonly StatusDocument[]): string[] {
     const about = [String(agent.pid), agent.relay, agent.state];
     if (agent.tunnels.length === 0) rows.push([...about, '', '', '', '']);
     for (const tunnel of agent.tunnels) {
-      rows.push([...about, tunnel.tunnel ?? tunnel.name ?? '', tunnel.state === 'open' ? (tunnel.url ?? '') : tunnel.state, tunnel.target, String(tunnel.requests)]);
+      rows.push([
+        ...about,
+        tunnel.tunnel ?? tunnel.name ?? '',
+        tunnel.state === 'open' ? (tunnel.url ?? '') : tunnel.state,
+        tunnel.target,
+        String(tunnel.requests),
+      ]);
     }
   }
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length))) ?? [];
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
   for (const agent of agents) if (agent.reason !== undefined) lines.push(`${agent.pid}: ${agent.reason}`);
   return lines;
 }

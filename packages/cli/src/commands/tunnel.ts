@@ -7,20 +7,41 @@ import { OPTIONS } from '../settings/options.ts';
 import { chooseRelay, loadConfig, type RelayChoice } from '../settings/relay-choice.ts';
 import { eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
 
-export async function runTunnelCommand(kind: TunnelKind, target: string, flags: TunnelFlags, world: World): Promise<number> {
+export async function runTunnelCommand(
+  kind: TunnelKind,
+  target: string,
+  flags: TunnelFlags,
+  world: World,
+): Promise<number> {
   const around = surroundings(world);
   const fromEnvironment = world.env[OPTIONS.basicAuth.env];
-  const basicAuth = kind === 'tcp' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
+  const basicAuth =
+    kind === 'tcp' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
   const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
   return runPlans([plan], chooseRelay(flags, loadConfig(flags, around), around), flags, world);
 }
 
-export async function runPlans(plans: readonly TunnelPlan[], choice: RelayChoice, flags: TunnelFlags, world: World): Promise<number> {
+export async function runPlans(
+  plans: readonly TunnelPlan[],
+  choice: RelayChoice,
+  flags: TunnelFlags,
+  world: World,
+): Promise<number> {
   const qr = flags.qr === true ? (await import('../output/qr.ts')).qrRows : undefined;
   const output = eventOutput(world, flags.json ?? false, qr);
   const { now, pid, stops, openOrigin, openLink } = world;
   try {
-    return await runTunnels({ plans, choice, output, stops, now, pid, statusFolder: statusFolderOf(world), openOrigin, openLink });
+    return await runTunnels({
+      plans,
+      choice,
+      output,
+      stops,
+      now,
+      pid,
+      statusFolder: statusFolderOf(world),
+      openOrigin,
+      openLink,
+    });
   } finally {
     await output.close();
   }

@@ -4,7 +4,15 @@ import { lookup } from 'node:dns/promises';
 import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { getCACertificates } from 'node:tls';
-import { encodeResponse, errorRow, PortholeError, type ExchangeRequest, type Origin, type Stream, type StreamSink } from '@porthole/agent';
+import {
+  encodeResponse,
+  errorRow,
+  PortholeError,
+  type ExchangeRequest,
+  type Origin,
+  type Stream,
+  type StreamSink,
+} from '@porthole/agent';
 import { deafBody } from '../origins/deaf-body.ts';
 import type { RelayChoice } from '../settings/relay-choice.ts';
 import type { World } from '../world.ts';
@@ -14,7 +22,11 @@ const LIMIT_MS = 20_000;
 export async function canary(choice: RelayChoice, world: World): Promise<string> {
   const word = randomUUID();
   const claimed = Promise.withResolvers<string>();
-  const link = world.openLink(choice, { onConnected: () => {}, onInterrupted: claimed.reject, onFinished: claimed.reject });
+  const link = world.openLink(choice, {
+    onConnected: () => {},
+    onInterrupted: claimed.reject,
+    onFinished: claimed.reject,
+  });
   const signal = AbortSignal.timeout(LIMIT_MS);
   signal.addEventListener('abort', () => claimed.reject(new PortholeError('RELAY_UNREACHABLE', 'no tunnel in 20 s')));
   try {
@@ -34,8 +46,11 @@ async function ask(url: string, word: string, choice: RelayChoice, signal: Abort
   const { host: relayHost, local } = await dialHost(new URL(url).hostname, choice.relay);
   const started = performance.now();
   const answer = await get(new URL(url), relayHost, choice.ca, signal);
-  if (answer.text !== word) throw new PortholeError('NOT_A_RELAY', `${url} answered ${answer.status} and not what was sent through it`);
-  const note = local ? '' : `; but the name does not resolve here: ${errorRow('RELAY_UNREACHABLE').hint} A wildcard DNS record may be missing`;
+  if (answer.text !== word)
+    throw new PortholeError('NOT_A_RELAY', `${url} answered ${answer.status} and not what was sent through it`);
+  const note = local
+    ? ''
+    : `; but the name does not resolve here: ${errorRow('RELAY_UNREACHABLE').hint} A wildcard DNS record may be missing`;
   return `${url} answered in ${Math.round(performance.now() - started)} ms${note}`;
 }
 
@@ -52,12 +67,31 @@ async function dialHost(host: string, relay: string): Promise<{ host: string; lo
   }
 }
 
-function get(url: URL, host: string, ca: string | undefined, signal: AbortSignal): Promise<{ status: number; text: string }> {
-  const options = { host, port: url.port === '' ? undefined : url.port, path: '/', headers: { Host: url.host }, signal, agent: false } as const;
+function get(
+  url: URL,
+  host: string,
+  ca: string | undefined,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
+  const options = {
+    host,
+    port: url.port === '' ? undefined : url.port,
+    path: '/',
+    headers: { Host: url.host },
+    signal,
+    agent: false,
+  } as const;
   return new Promise((resolve, reject) => {
-    const fail = (error: Error): void => reject(new PortholeError('RELAY_UNREACHABLE', `${url.origin}: ${error.message}`, { cause: error }));
+    const fail = (error: Error): void =>
+      reject(new PortholeError('RELAY_UNREACHABLE', `${url.origin}: ${error.message}`, { cause: error }));
     const request =
-      url.protocol === 'https:' ? requestTls({ ...options, servername: url.hostname, ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }) }) : requestPlain(options);
+      url.protocol === 'https:'
+        ? requestTls({
+            ...options,
+            servername: url.hostname,
+            ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
+          })
+        : requestPlain(options);
     request.on('error', fail);
     request.on('response', (response) => {
       let text = '';
@@ -80,7 +114,14 @@ class CanaryOrigin implements Origin {
   }
 
   openExchange(_request: ExchangeRequest, stream: Stream): StreamSink {
-    const fields = ['Content-Type', 'text/plain', 'Content-Length', String(this.#word.length), 'Cache-Control', 'no-store'];
+    const fields = [
+      'Content-Type',
+      'text/plain',
+      'Content-Length',
+      String(this.#word.length),
+      'Cache-Control',
+      'no-store',
+    ];
     stream.sendHead(encodeResponse({ status: 200, reason: 'OK', fields }));
     stream.write(Buffer.from(this.#word));
     stream.end();

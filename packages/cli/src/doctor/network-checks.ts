@@ -14,7 +14,14 @@ export function proxyText(relay: URL, env: Readonly<Record<string, string | unde
   const value = env[name] ?? env[name.toLowerCase()] ?? '';
   const exempt = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').toLowerCase().split(/[\s,]+/);
   const host = relay.hostname.toLowerCase();
-  if (value === '' || exempt.some((entry) => entry === '*' || (entry !== '' && (host === entry || host.endsWith(`.${entry.replace(/^\*?\./, '')}`))))) return undefined;
+  if (
+    value === '' ||
+    exempt.some(
+      (entry) =>
+        entry === '*' || (entry !== '' && (host === entry || host.endsWith(`.${entry.replace(/^\*?\./, '')}`))),
+    )
+  )
+    return undefined;
   const url = URL.parse(value.includes('://') ? value : `http://${value}`);
   return url === null ? `${name} is set, but is not a URL` : `${url.protocol}//${url.host} (${name})`;
 }
@@ -49,7 +56,12 @@ export function checkTcp(host: string, port: number): Promise<string> {
 
 export function checkTls(host: string, port: number, ca: string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connectTls({ host, port, servername: host, ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }) });
+    const socket = connectTls({
+      host,
+      port,
+      servername: host,
+      ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
+    });
     const fail = (why: string, cause?: unknown): void => {
       socket.destroy();
       reject(new PortholeError('RELAY_UNREACHABLE', `TLS with ${host}: ${why}`, { cause }));
@@ -71,5 +83,9 @@ function certificateText(socket: TLSSocket): string {
 }
 
 export function checkPlainHttp(relay: string): Promise<string> {
-  return Promise.resolve(isLoopbackRelay(relay) ? 'none, and none needed on this machine' : 'NONE: who listens on the way can read the token and all traffic');
+  return Promise.resolve(
+    isLoopbackRelay(relay)
+      ? 'none, and none needed on this machine'
+      : 'NONE: who listens on the way can read the token and all traffic',
+  );
 }

@@ -31,9 +31,24 @@ class Inner implements Origin {
   close(): void {}
 }
 
-function ask(method: string, fields: string[]): { status: number | undefined; reached: string[] | undefined; answer: Answer } {
+function ask(
+  method: string,
+  fields: string[],
+): { status: number | undefined; reached: string[] | undefined; answer: Answer } {
   const [inner, answer] = [new Inner(), new Answer()];
-  new GuardedOrigin(inner, 'ada:pass:word').openExchange({ method, target: '/', scheme: 'https', authority: 'x', visitorAddress: '', bodiless: true, upgrade: false, fields }, answer);
+  new GuardedOrigin(inner, 'ada:pass:word').openExchange(
+    {
+      method,
+      target: '/',
+      scheme: 'https',
+      authority: 'x',
+      visitorAddress: '',
+      bodiless: true,
+      upgrade: false,
+      fields,
+    },
+    answer,
+  );
   return { status: answer.status, reached: inner.request?.fields, answer };
 }
 
@@ -43,10 +58,25 @@ const PREFLIGHT = ['Origin', 'https://a', 'Access-Control-Request-Method', 'PUT'
 
 describe('the gate', () => {
   const rows: [string, string, string[], string[] | 401][] = [
-    ['the right credential, which the origin never sees', 'GET', ['Accept', '*', 'Authorization', RIGHT], ['Accept', '*']],
+    [
+      'the right credential, which the origin never sees',
+      'GET',
+      ['Accept', '*', 'Authorization', RIGHT],
+      ['Accept', '*'],
+    ],
     ['the scheme in any case', 'GET', ['authorization', RIGHT.replace('Basic', 'basic')], []],
-    ['its own field beside the credential of the application', 'GET', ['Authorization', 'Bearer app', 'Porthole-Authorization', RIGHT], ['Authorization', 'Bearer app']],
-    ['two credentials, one of them right', 'GET', ['Authorization', 'Bearer app', 'Authorization', RIGHT], ['Authorization', 'Bearer app']],
+    [
+      'its own field beside the credential of the application',
+      'GET',
+      ['Authorization', 'Bearer app', 'Porthole-Authorization', RIGHT],
+      ['Authorization', 'Bearer app'],
+    ],
+    [
+      'two credentials, one of them right',
+      'GET',
+      ['Authorization', 'Bearer app', 'Authorization', RIGHT],
+      ['Authorization', 'Bearer app'],
+    ],
     ['a preflight, which cannot carry one', 'OPTIONS', PREFLIGHT, PREFLIGHT],
     ['nothing', 'GET', [], 401],
     ['OPTIONS that is no preflight', 'OPTIONS', ['Origin', 'https://a'], 401],

@@ -3,7 +3,15 @@
  * application with an `Authorization` of its own still works: visitors then send the gate's in `Porthole-Authorization`.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { encodeResponse, PortholeError, type ExchangeRequest, type Origin, type RawOpening, type Stream, type StreamSink } from '@porthole/agent';
+import {
+  encodeResponse,
+  PortholeError,
+  type ExchangeRequest,
+  type Origin,
+  type RawOpening,
+  type Stream,
+  type StreamSink,
+} from '@porthole/agent';
 import { deafBody } from './deaf-body.ts';
 
 const OWN_FIELD = 'porthole-authorization';
@@ -26,7 +34,16 @@ export class GuardedOrigin implements Origin {
     const fields = this.#withoutCredential(request.fields);
     if (fields !== undefined) return this.#inner.openExchange({ ...request, fields }, stream);
     const body = Buffer.from(TEXT);
-    const head = ['WWW-Authenticate', 'Basic realm="porthole", charset="UTF-8"', 'Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(body.length), 'Cache-Control', 'no-store'];
+    const head = [
+      'WWW-Authenticate',
+      'Basic realm="porthole", charset="UTF-8"',
+      'Content-Type',
+      'text/plain; charset=utf-8',
+      'Content-Length',
+      String(body.length),
+      'Cache-Control',
+      'no-store',
+    ];
     stream.sendHead(encodeResponse({ status: 401, reason: 'Unauthorized', fields: head }));
     if (request.method !== 'HEAD') stream.write(body);
     stream.end();

@@ -2,10 +2,24 @@
 import { errorRow, type ErrorCode, type PortholeError } from '@porthole/agent';
 
 export type CliEvent =
-  | { readonly event: 'tunnel'; readonly name: string; readonly protocol: string; readonly url: string; readonly target: string; readonly tunnel?: string }
+  | {
+      readonly event: 'tunnel';
+      readonly name: string;
+      readonly protocol: string;
+      readonly url: string;
+      readonly target: string;
+      readonly tunnel?: string;
+    }
   | { readonly event: 'interrupted'; readonly code: ErrorCode; readonly message: string; readonly next_try_ms: number }
   | { readonly event: 'resumed'; readonly new_session: boolean }
-  | { readonly event: 'refused'; readonly code: ErrorCode; readonly message: string; readonly hint: string; readonly target: string; readonly tunnel?: string }
+  | {
+      readonly event: 'refused';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string;
+      readonly target: string;
+      readonly tunnel?: string;
+    }
   | { readonly event: 'note'; readonly message: string }
   | { readonly event: 'closed' }
   | { readonly event: 'error'; readonly code: ErrorCode; readonly message: string; readonly hint: string };

@@ -25,16 +25,34 @@ class FakeStream extends EventEmitter implements OutputStream {
   }
 }
 
-const TUNNEL: CliEvent = { event: 'tunnel', name: 'brave-otter', protocol: 'http', url: 'https://brave-otter.t.example', target: 'http://localhost:3000' };
+const TUNNEL: CliEvent = {
+  event: 'tunnel',
+  name: 'brave-otter',
+  protocol: 'http',
+  url: 'https://brave-otter.t.example',
+  target: 'http://localhost:3000',
+};
 const EVENTS: CliEvent[] = [
   { event: 'note', message: 'using the relay of npm start' },
   TUNNEL,
   { ...TUNNEL, tunnel: 'web' },
-  { event: 'interrupted', code: 'RELAY_UNREACHABLE', message: 'The relay could not be reached. (ECONNREFUSED)', next_try_ms: 2100 },
+  {
+    event: 'interrupted',
+    code: 'RELAY_UNREACHABLE',
+    message: 'The relay could not be reached. (ECONNREFUSED)',
+    next_try_ms: 2100,
+  },
   { event: 'interrupted', code: 'SESSION_LOST', message: 'Lost.', next_try_ms: 0 },
   { event: 'resumed', new_session: false },
   { event: 'resumed', new_session: true },
-  { event: 'refused', code: 'NAME_TAKEN', message: 'The name is in use by somebody else. (shop)', hint: 'Choose another name.', target: 'http://localhost:3000', tunnel: 'web' },
+  {
+    event: 'refused',
+    code: 'NAME_TAKEN',
+    message: 'The name is in use by somebody else. (shop)',
+    hint: 'Choose another name.',
+    target: 'http://localhost:3000',
+    tunnel: 'web',
+  },
   errorEvent(new PortholeError('TOKEN_INVALID')),
   errorEvent(new PortholeError('CONFIG_INVALID', 'porthole.yml:1:1: a: unknown key\nporthole.yml:2:1: b: unknown key')),
   { event: 'closed' },
@@ -67,13 +85,18 @@ describe('plain lines', () => {
     const output = openOutput(out, err, 'xterm', { json: false, qr: undefined, now: () => 0 });
     for (const event of EVENTS.slice(0, 4)) output.event(event);
     await output.close();
-    expect(out.text).toBe('https://brave-otter.t.example -> http://localhost:3000\nhttps://brave-otter.t.example -> http://localhost:3000 (web)\n');
+    expect(out.text).toBe(
+      'https://brave-otter.t.example -> http://localhost:3000\nhttps://brave-otter.t.example -> http://localhost:3000 (web)\n',
+    );
     expect(err.text).toContain('ECONNREFUSED');
   });
 
   it('cannot steer the terminal', () => {
     const err = new FakeStream();
-    openOutput(new FakeStream(), err, 'xterm', { json: false, qr: undefined, now: () => 0 }).event({ event: 'note', message: 'a\x1b[2Jb\x9bc' });
+    openOutput(new FakeStream(), err, 'xterm', { json: false, qr: undefined, now: () => 0 }).event({
+      event: 'note',
+      message: 'a\x1b[2Jb\x9bc',
+    });
     expect(err.text).toBe('a?[2Jb?c\n');
   });
 });
@@ -84,7 +107,9 @@ describe('JSON lines', () => {
     const output = openOutput(out, new FakeStream(), 'xterm', { json: true, qr: undefined, now: () => 0 });
     for (const event of EVENTS) output.event(event);
     const lines = out.text.trimEnd().split('\n');
-    expect(lines[1]).toBe('{"event":"tunnel","name":"brave-otter","protocol":"http","url":"https://brave-otter.t.example","target":"http://localhost:3000"}');
+    expect(lines[1]).toBe(
+      '{"event":"tunnel","name":"brave-otter","protocol":"http","url":"https://brave-otter.t.example","target":"http://localhost:3000"}',
+    );
     expect(lines.map((line) => JSON.parse(line))).toEqual(EVENTS);
   });
 });
@@ -123,8 +148,16 @@ describe('the writer', () => {
 });
 
 function boardWithTwo(): Board {
-  const board = new Board('https://t.example', () => 1000, () => {});
-  board.claimed(board.addTunnel({ label: 'web', protocol: 'http', target: 'http://localhost:3000' }), 'shop', 'https://shop.t.example');
+  const board = new Board(
+    'https://t.example',
+    () => 1000,
+    () => {},
+  );
+  board.claimed(
+    board.addTunnel({ label: 'web', protocol: 'http', target: 'http://localhost:3000' }),
+    'shop',
+    'https://shop.t.example',
+  );
   board.addTunnel({ label: 'db', protocol: 'tcp', target: 'localhost:5432' });
   return board;
 }
@@ -151,7 +184,9 @@ describe('the screen', () => {
   it('says why it is not connected and when it tries again', () => {
     const board = boardWithTwo();
     board.interrupted(new PortholeError('RELAY_UNREACHABLE', 'ECONNREFUSED'), 3000);
-    expect(screenRows({ ...VIEW, columns: 200, board })[0]).toBe('porthole  https://t.example  reconnecting in 3 s: The relay could not be reached. (ECONNREFUSED)');
+    expect(screenRows({ ...VIEW, columns: 200, board })[0]).toBe(
+      'porthole  https://t.example  reconnecting in 3 s: The relay could not be reached. (ECONNREFUSED)',
+    );
     expect(screenRows({ ...VIEW, board, stopping: true }).every((row) => row.length <= 60)).toBe(true);
   });
 

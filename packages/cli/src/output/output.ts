@@ -26,7 +26,12 @@ const FLUSH_MS = 500;
 const REDRAW_MS = 1000;
 const MAX_NOTES = 4;
 
-export function openOutput(out: OutputStream, err: OutputStream, term: string | undefined, options: OutputOptions): Output {
+export function openOutput(
+  out: OutputStream,
+  err: OutputStream,
+  term: string | undefined,
+  options: OutputOptions,
+): Output {
   if (options.json) return new JsonLines(out);
   const live = out.isTTY === true && term !== 'dumb' && (out.columns ?? 0) >= 40 && (out.rows ?? 0) >= 8;
   return live ? new LiveScreen(out, options) : new PlainLines(out, err, options);
@@ -152,6 +157,14 @@ class LiveScreen implements Output {
     const { columns = 80, rows = 24 } = this.#writer.stream;
     const url = board.tunnels.find((tunnel) => tunnel.url !== undefined)?.url;
     const qr = url === undefined || this.#options.qr === undefined ? [] : this.#options.qr(url);
-    return screenRows({ board, nowMs: this.#options.now(), columns, rows, notes: this.#notes, qr, stopping: this.#stopping });
+    return screenRows({
+      board,
+      nowMs: this.#options.now(),
+      columns,
+      rows,
+      notes: this.#notes,
+      qr,
+      stopping: this.#stopping,
+    });
   }
 }

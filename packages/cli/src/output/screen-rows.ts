@@ -17,8 +17,14 @@ export function screenRows(view: ScreenView): string[] {
   const rows = [relayRow(view), ''];
   for (const tunnel of view.board.tunnels) rows.push(...tunnelRows(tunnel));
   for (const note of view.notes) rows.push(`  ${note}`);
-  const qr = view.qr.length > 0 && rows.length + view.qr.length + 3 <= view.rows && (view.qr[0]?.length ?? 0) <= view.columns ? view.qr : [];
-  const text = [...rows, view.stopping ? 'Stopping: requests under way may finish. Ctrl-C again ends at once.' : 'Ctrl-C stops'].map((row) => fit(printable(row), view.columns));
+  const qr =
+    view.qr.length > 0 && rows.length + view.qr.length + 3 <= view.rows && (view.qr[0]?.length ?? 0) <= view.columns
+      ? view.qr
+      : [];
+  const text = [
+    ...rows,
+    view.stopping ? 'Stopping: requests under way may finish. Ctrl-C again ends at once.' : 'Ctrl-C stops',
+  ].map((row) => fit(printable(row), view.columns));
   // The last row of a terminal is kept free: writing there scrolls.
   const all = [...text.slice(0, -1), ...qr, ...text.slice(-1)];
   return all.length < view.rows ? all : [...all.slice(0, Math.max(1, view.rows - 2)), '…'];
@@ -44,8 +50,15 @@ function stateText(relay: RelayState, nowMs: number): string {
 function tunnelRows(tunnel: TunnelRow): string[] {
   const label = tunnel.label === undefined ? '' : `${tunnel.label}: `;
   const address = tunnel.state === 'open' ? (tunnel.url ?? '') : tunnel.state;
-  const count = tunnel.requests === 1 ? '1 request' : `${tunnel.requests} ${tunnel.protocol === 'tcp' ? 'connections' : 'requests'}`;
-  return [`  ${label}${address}`, `    -> ${tunnel.target}    ${tunnel.requests === 1 && tunnel.protocol === 'tcp' ? '1 connection' : count}`, ''];
+  const count =
+    tunnel.requests === 1
+      ? '1 request'
+      : `${tunnel.requests} ${tunnel.protocol === 'tcp' ? 'connections' : 'requests'}`;
+  return [
+    `  ${label}${address}`,
+    `    -> ${tunnel.target}    ${tunnel.requests === 1 && tunnel.protocol === 'tcp' ? '1 connection' : count}`,
+    '',
+  ];
 }
 
 function fit(row: string, columns: number): string {

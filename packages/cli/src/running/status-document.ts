@@ -27,7 +27,10 @@ export type StatusDocument = z.infer<typeof statusSchema>;
 
 export function statusDocument(board: Board, pid: number, startedAtMs: number): StatusDocument {
   const relay = board.relayState;
-  const reconnecting = relay.state === 'reconnecting' ? { reason: relay.reason, next_try_at: new Date(relay.nextTryAtMs).toISOString() } : {};
+  const reconnecting =
+    relay.state === 'reconnecting'
+      ? { reason: relay.reason, next_try_at: new Date(relay.nextTryAtMs).toISOString() }
+      : {};
   return {
     pid,
     started_at: new Date(startedAtMs).toISOString(),

@@ -37,7 +37,8 @@ export interface StatusServer {
 export function serveStatus(folder: string, pid: number, describe: () => StatusDocument): StatusServer {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stats = statSync(folder);
-  if (process.getuid !== undefined && stats.uid !== process.getuid()) throw new Error(`${folder} belongs to another user`);
+  if (process.getuid !== undefined && stats.uid !== process.getuid())
+    throw new Error(`${folder} belongs to another user`);
   chmodSync(folder, 0o700);
   const path = join(folder, `${pid}.sock`);
   // A former process may have had our number.
@@ -62,13 +63,19 @@ export function serveStatus(folder: string, pid: number, describe: () => StatusD
 
 /** Asks all agents of this user on this machine. Sockets whose process is gone are removed. */
 export async function askAll(folder: string): Promise<StatusDocument[]> {
-  const answers = await Promise.all(listSockets(folder).map((name) => ask(join(folder, name), Number.parseInt(name, 10))));
-  return answers.filter((answer) => answer !== undefined).sort((a, b) => a.started_at.localeCompare(b.started_at) || a.pid - b.pid);
+  const answers = await Promise.all(
+    listSockets(folder).map((name) => ask(join(folder, name), Number.parseInt(name, 10))),
+  );
+  return answers
+    .filter((answer) => answer !== undefined)
+    .sort((a, b) => a.started_at.localeCompare(b.started_at) || a.pid - b.pid);
 }
 
 function listSockets(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((name) => /^\d+\.sock$/.test(name)).slice(0, MAX_ASKED);
+    return readdirSync(folder)
+      .filter((name) => /^\d+\.sock$/.test(name))
+      .slice(0, MAX_ASKED);
   } catch {
     return [];
   }

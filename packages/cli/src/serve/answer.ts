@@ -16,7 +16,17 @@ export interface Answer {
 /** An answer that is all text. */
 export function textAnswer(status: number, text: string, contentType: string, extra: readonly string[] = []): Answer {
   const length = String(Buffer.byteLength(text));
-  const fields = ['Content-Type', contentType, 'Content-Length', length, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff', ...extra];
+  const fields = [
+    'Content-Type',
+    contentType,
+    'Content-Length',
+    length,
+    'Cache-Control',
+    'no-store',
+    'X-Content-Type-Options',
+    'nosniff',
+    ...extra,
+  ];
   return { status, reason: reasonOf(status), fields, parts: [text] };
 }
 
@@ -24,7 +34,13 @@ export function plainAnswer(status: number, extra: readonly string[] = []): Answ
   return textAnswer(status, plainPage(status), 'text/plain; charset=utf-8', extra);
 }
 
-export function fileAnswer(field: FieldReader, method: string, file: FileFacts, contentType: string, boundary: string): Answer {
+export function fileAnswer(
+  field: FieldReader,
+  method: string,
+  file: FileFacts,
+  contentType: string,
+  boundary: string,
+): Answer {
   const validators = ['ETag', file.tag, 'Last-Modified', new Date(file.modifiedMs).toUTCString()];
   switch (evaluateConditions(field, file)) {
     case 'failed':
@@ -47,17 +63,36 @@ export function fileAnswer(field: FieldReader, method: string, file: FileFacts, 
 
 function whole(file: FileFacts, contentType: string, validators: readonly string[]): Answer {
   const fields = ['Content-Type', contentType, 'Content-Length', String(file.size), ...validators];
-  return { status: 200, reason: reasonOf(200), fields, parts: file.size === 0 ? [] : [{ first: 0, last: file.size - 1 }] };
+  return {
+    status: 200,
+    reason: reasonOf(200),
+    fields,
+    parts: file.size === 0 ? [] : [{ first: 0, last: file.size - 1 }],
+  };
 }
 
 function single(range: ByteRange, file: FileFacts, contentType: string, validators: readonly string[]): Answer {
   const length = String(range.last - range.first + 1);
-  const fields = ['Content-Type', contentType, 'Content-Length', length, 'Content-Range', contentRange(range, file), ...validators];
+  const fields = [
+    'Content-Type',
+    contentType,
+    'Content-Length',
+    length,
+    'Content-Range',
+    contentRange(range, file),
+    ...validators,
+  ];
   return { status: 206, reason: reasonOf(206), fields, parts: [range] };
 }
 
 /** RFC 9110 section 14.6: each part says which bytes it is. */
-function multiple(ranges: readonly ByteRange[], file: FileFacts, contentType: string, validators: readonly string[], boundary: string): Answer {
+function multiple(
+  ranges: readonly ByteRange[],
+  file: FileFacts,
+  contentType: string,
+  validators: readonly string[],
+  boundary: string,
+): Answer {
   const parts: BodyPart[] = [];
   let length = 0;
   for (const [index, range] of ranges.entries()) {
@@ -67,7 +102,13 @@ function multiple(ranges: readonly ByteRange[], file: FileFacts, contentType: st
   }
   const tail = `\r\n--${boundary}--\r\n`;
   parts.push(tail);
-  const fields = ['Content-Type', `multipart/byteranges; boundary=${boundary}`, 'Content-Length', String(length + tail.length), ...validators];
+  const fields = [
+    'Content-Type',
+    `multipart/byteranges; boundary=${boundary}`,
+    'Content-Length',
+    String(length + tail.length),
+    ...validators,
+  ];
   return { status: 206, reason: reasonOf(206), fields, parts };
 }
 

@@ -39,9 +39,17 @@ export class Flow {
 }
 
 /** True when all was sent; false when the visitor left. Throws when the file gives less than it promised. */
-export async function sendParts(handle: FileHandle, parts: readonly BodyPart[], stream: Stream, flow: Flow): Promise<boolean> {
+export async function sendParts(
+  handle: FileHandle,
+  parts: readonly BodyPart[],
+  stream: Stream,
+  flow: Flow,
+): Promise<boolean> {
   for (const part of parts) {
-    const sent = typeof part === 'string' ? await send(Buffer.from(part, 'utf8'), stream, flow) : await sendRange(handle, part, stream, flow);
+    const sent =
+      typeof part === 'string'
+        ? await send(Buffer.from(part, 'utf8'), stream, flow)
+        : await sendRange(handle, part, stream, flow);
     if (!sent) return false;
   }
   return true;

@@ -1,7 +1,16 @@
 /** The folder origin against a real folder on disk, through a stream that records what was sent. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,7 +114,16 @@ class RecordingStream implements Stream {
 }
 
 function requestFor(method: string, target: string, fields: string[] = []): ExchangeRequest {
-  return { method, target, scheme: 'https', authority: 'x.example', visitorAddress: '192.0.2.1', bodiless: true, upgrade: false, fields };
+  return {
+    method,
+    target,
+    scheme: 'https',
+    authority: 'x.example',
+    visitorAddress: '192.0.2.1',
+    bodiless: true,
+    upgrade: false,
+    fields,
+  };
 }
 
 interface Answered {
@@ -114,7 +132,12 @@ interface Answered {
   text: string;
 }
 
-async function ask(method: string, target: string, fields: string[] = [], options: FolderOriginOptions = {}): Promise<Answered> {
+async function ask(
+  method: string,
+  target: string,
+  fields: string[] = [],
+  options: FolderOriginOptions = {},
+): Promise<Answered> {
   const origin = await FolderOrigin.open(root, options);
   const stream = new RecordingStream();
   stream.sink = origin.openExchange(requestFor(method, target, fields), stream);
@@ -239,16 +262,20 @@ describe('folders', () => {
   it('are listed, sorted and escaped, without what may not be fetched', async () => {
     const answer = await ask('GET', '/sub/');
     expect(answer.field('content-type')).toBe('text/html; charset=utf-8');
-    const names = [...answer.text.matchAll(/<a href="([^"]*)">([^<]*)<\/a>/g)].map((match) => `${match[1]} ${match[2]}`);
+    const names = [...answer.text.matchAll(/<a href="([^"]*)">([^<]*)<\/a>/g)].map(
+      (match) => `${match[1]} ${match[2]}`,
+    );
     expect(names).toEqual([
       '../ ../',
       './deep/ deep/',
-      "./%3Cb%3E%26%22&#39;.txt &lt;b&gt;&amp;&quot;&#39;.txt",
+      './%3Cb%3E%26%22&#39;.txt &lt;b&gt;&amp;&quot;&#39;.txt',
       './a9.txt a9.txt',
       './a10.txt a10.txt',
       './na%C3%AFve%20file.txt naïve file.txt',
     ]);
-    expect((await ask('GET', '/')).text).not.toMatch(/\.env|\.git|link-out|link-folder|link-hidden|loop|pipe|socket|\.\.\//);
+    expect((await ask('GET', '/')).text).not.toMatch(
+      /\.env|\.git|link-out|link-folder|link-hidden|loop|pipe|socket|\.\.\//,
+    );
   });
 
   it('are not listed when that is switched off, but their index is served', async () => {
@@ -295,7 +322,8 @@ describe('ranges', () => {
     const answer = await ask('GET', '/ten.txt', ['Range', 'bytes=0-1, 4-5, -1']);
     expect(answer.status).toBe(206);
     const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(answer.field('content-type') ?? '')?.[1];
-    const part = (range: string, text: string): string => `--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes ${range}/10\r\n\r\n${text}\r\n`;
+    const part = (range: string, text: string): string =>
+      `--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes ${range}/10\r\n\r\n${text}\r\n`;
     expect(answer.text).toBe(`${part('0-1', '01')}${part('4-5', '45')}${part('9-9', '9')}--${boundary}--\r\n`);
   });
 
@@ -333,7 +361,11 @@ describe('conditions', () => {
   ];
   it.each(rows)('%s', async (_name, fields, status) => {
     const tag = (await ask('HEAD', '/ten.txt')).field('etag') ?? '';
-    const answer = await ask('GET', '/ten.txt', fields.map((value) => value.replace('TAG', tag)));
+    const answer = await ask(
+      'GET',
+      '/ten.txt',
+      fields.map((value) => value.replace('TAG', tag)),
+    );
     expect(answer.status).toBe(status);
     expect(answer.field('etag')).toBe(tag);
     expect(answer.field('last-modified')).toBe(date);

@@ -1,7 +1,15 @@
 /** A folder as an origin: `porthole serve <dir>` answers visitors from files, with no local port and no HTTP server. */
 import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import { encodeResponse, PortholeError, type ExchangeRequest, type Origin, type RawOpening, type Stream, type StreamSink } from '@porthole/agent';
+import {
+  encodeResponse,
+  PortholeError,
+  type ExchangeRequest,
+  type Origin,
+  type RawOpening,
+  type Stream,
+  type StreamSink,
+} from '@porthole/agent';
 import { fileAnswer, plainAnswer, textAnswer, type Answer } from './answer.ts';
 import type { FieldReader } from './conditions.ts';
 import { contentTypeOf } from './content-types.ts';
@@ -69,7 +77,8 @@ export class FolderOrigin implements Origin {
   }
 
   async #find(request: ExchangeRequest): Promise<Found> {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return { answer: plainAnswer(405, ['Allow', 'GET, HEAD']) };
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return { answer: plainAnswer(405, ['Allow', 'GET, HEAD']) };
     const path = parseRequestPath(request.target);
     if (!path.ok) return { answer: plainAnswer(path.status) };
     const found = await locate(this.#root, path.segments, this.#dotfiles);
@@ -109,10 +118,19 @@ function refusal(status: number): Answer {
 
 function fileFound(request: ExchangeRequest, file: LocatedFile, name: string): Found {
   const boundary = randomBytes(12).toString('hex');
-  return { answer: fileAnswer(fieldReader(request.fields), request.method, file.stats, contentTypeOf(name), boundary), file };
+  return {
+    answer: fileAnswer(fieldReader(request.fields), request.method, file.stats, contentTypeOf(name), boundary),
+    file,
+  };
 }
 
-async function send(request: ExchangeRequest, answer: Answer, file: LocatedFile | undefined, stream: Stream, flow: Flow): Promise<void> {
+async function send(
+  request: ExchangeRequest,
+  answer: Answer,
+  file: LocatedFile | undefined,
+  stream: Stream,
+  flow: Flow,
+): Promise<void> {
   const fields = [...answer.fields, 'Date', new Date().toUTCString()];
   stream.sendHead(encodeResponse({ status: answer.status, reason: answer.reason, fields }));
   if (request.method === 'HEAD') return stream.end();

@@ -11,7 +11,7 @@ export type Located =
 export interface FileFacts {
   readonly size: number;
   readonly modifiedMs: number;
-  /** Changes whenever the file's identity, size or nanosecond time does. */
+  /** Changes with the size and with both of the file's nanosecond times, one of which nobody can set back. */
   readonly tag: string;
 }
 
@@ -43,8 +43,12 @@ async function openFile(path: string): Promise<Located> {
       await handle.close();
       return { kind: 'refused', status: 403 };
     }
-    const tag = `"${stats.ino.toString(36)}-${stats.size.toString(36)}-${stats.mtimeNs.toString(36)}"`;
-    return { kind: 'file', handle, stats: { size: Number(stats.size), modifiedMs: plausibleTime(Number(stats.mtimeMs)), tag } };
+    const tag = `"${stats.size.toString(36)}-${stats.mtimeNs.toString(36)}-${stats.ctimeNs.toString(36)}"`;
+    return {
+      kind: 'file',
+      handle,
+      stats: { size: Number(stats.size), modifiedMs: plausibleTime(Number(stats.mtimeMs)), tag },
+    };
   } catch (cause) {
     await handle.close();
     throw cause;

@@ -64,7 +64,11 @@ export async function readListing(root: string, folder: string, dotfiles: boolea
   return { entries: sorted(entries), complete: true };
 }
 
-async function entryFacts(root: string, path: string, dotfiles: boolean): Promise<Omit<ListingEntry, 'name'> | undefined> {
+async function entryFacts(
+  root: string,
+  path: string,
+  dotfiles: boolean,
+): Promise<Omit<ListingEntry, 'name'> | undefined> {
   try {
     const real = await realpath(path);
     if (!isInside(root, real, dotfiles)) return undefined;
@@ -117,5 +121,10 @@ export function sizeText(bytes: number): string {
 }
 
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
 }

@@ -13,7 +13,9 @@ export interface ConfigFault {
   readonly message: string;
 }
 
-export type ConfigOutcome = { readonly ok: true; readonly document: ConfigDocument } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
+export type ConfigOutcome =
+  | { readonly ok: true; readonly document: ConfigDocument }
+  | { readonly ok: false; readonly faults: readonly ConfigFault[] };
 
 type Path = readonly PropertyKey[];
 
@@ -28,14 +30,22 @@ export function parseConfig(source: string): ConfigOutcome {
     return { line, column: col };
   };
   if (document.errors.length > 0) {
-    return { ok: false, faults: document.errors.map((error) => ({ ...at(error.pos[0]), path: '', message: lowerFirst(error.message) })) };
+    return {
+      ok: false,
+      faults: document.errors.map((error) => ({ ...at(error.pos[0]), path: '', message: lowerFirst(error.message) })),
+    };
   }
   let value: unknown;
   try {
     // Aliases may be nested so that a small file means a huge value; the library then throws.
     value = document.toJS({ maxAliasCount: 100 }) ?? {};
   } catch (cause) {
-    return { ok: false, faults: [{ line: 1, column: 1, path: '', message: lowerFirst(cause instanceof Error ? cause.message : String(cause)) }] };
+    return {
+      ok: false,
+      faults: [
+        { line: 1, column: 1, path: '', message: lowerFirst(cause instanceof Error ? cause.message : String(cause)) },
+      ],
+    };
   }
   const result = configSchema.safeParse(value);
   const faults = result.success ? [] : result.error.issues.flatMap((issue) => faultsOf(issue, document, at));
@@ -54,7 +64,11 @@ export function faultText(file: string, fault: ConfigFault): string {
   return `${file}:${fault.line}:${fault.column}: ${fault.path === '' ? '' : `${fault.path}: `}${fault.message}`;
 }
 
-function faultsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => { line: number; column: number }): ConfigFault[] {
+function faultsOf(
+  issue: z.core.$ZodIssue,
+  document: Document,
+  at: (offset: number) => { line: number; column: number },
+): ConfigFault[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
@@ -62,12 +76,14 @@ function faultsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: numb
     });
   }
   const onKey = issue.code === 'invalid_key' || issue.message.startsWith('does not apply');
-  const message = issue.code === 'invalid_key' ? `the name of a tunnel ${issue.issues[0]?.message ?? 'is not valid'}` : issue.message;
+  const message =
+    issue.code === 'invalid_key' ? `the name of a tunnel ${issue.issues[0]?.message ?? 'is not valid'}` : issue.message;
   return [{ ...at(offsetOf(document, issue.path, onKey)), path: issue.path.join('.'), message }];
 }
 
 function unknownKey(key: string, path: Path): string {
-  if (key === 'token') return 'a token does not belong into this file; put it into another and name that with token_file';
+  if (key === 'token')
+    return 'a token does not belong into this file; put it into another and name that with token_file';
   const meant = nearest(key, path.length === 0 ? FILE_KEYS : TUNNEL_KEYS);
   return meant === undefined ? 'unknown key' : `unknown key; did you mean ${meant}?`;
 }
@@ -78,7 +94,9 @@ function offsetOf(document: Document, path: Path, wantsKey: boolean): number {
   let offset = startOf(node) ?? 0;
   for (const [depth, key] of path.entries()) {
     if (!isMap(node)) return offset;
-    const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(key));
+    const pair = node.items.find(
+      (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(key),
+    );
     if (pair === undefined) return offset;
     const last = depth === path.length - 1;
     offset = (last && wantsKey ? undefined : startOf(pair.value)) ?? startOf(pair.key) ?? offset;

@@ -16,7 +16,9 @@ const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be em
 const flag = z.boolean({ error: 'must be true or false' });
 
 const target = z
-  .union([z.int(), z.string()], { error: 'must be a port, host:port, "[::1]:port" (in quotes), http://…, https://… or unix:/path' })
+  .union([z.int(), z.string()], {
+    error: 'must be a port, host:port, "[::1]:port" (in quotes), http://…, https://… or unix:/path',
+  })
   .transform(String)
   .superRefine((value, context) => {
     try {
@@ -26,8 +28,13 @@ const target = z
     }
   });
 
-export const nameSchema = z.string({ error: 'must be text' }).regex(/^(?!-)[a-z0-9-]{1,63}(?<!-)$/, { error: 'must be 1 to 63 of a-z, 0-9 and -, not - at either end' });
-export const portSchema = z.int({ error: 'must be a whole number' }).min(1, { error: 'must be a port from 1 to 65535' }).max(65_535, { error: 'must be a port from 1 to 65535' });
+export const nameSchema = z
+  .string({ error: 'must be text' })
+  .regex(/^(?!-)[a-z0-9-]{1,63}(?<!-)$/, { error: 'must be 1 to 63 of a-z, 0-9 and -, not - at either end' });
+export const portSchema = z
+  .int({ error: 'must be a whole number' })
+  .min(1, { error: 'must be a port from 1 to 65535' })
+  .max(65_535, { error: 'must be a port from 1 to 65535' });
 
 function described<S extends z.ZodType>(name: OptionName, schema: S): z.ZodOptional<S> {
   return schema.meta({ description: OPTIONS[name].help }).optional();
@@ -51,19 +58,25 @@ const tunnelShape = {
 
 export const TUNNEL_KEYS = Object.keys(tunnelShape);
 
-const tunnelSchema = z.strictObject(tunnelShape, { error: 'must be a mapping such as { http: 3000 }' }).superRefine((tunnel, context) => {
-  const kinds = TUNNEL_KINDS.filter((kind) => tunnel[kind] !== undefined);
-  const [kind] = kinds;
-  if (kind === undefined || kinds.length > 1) {
-    context.addIssue({ code: 'custom', message: `must have exactly one of http, tcp and serve${kind === undefined ? '' : `, not ${kinds.join(' and ')}`}` });
-    return;
-  }
-  for (const key of Object.keys(tunnel)) {
-    const row = Object.values(OPTIONS).find((option) => 'key' in option && option.key === key);
-    const fits = row === undefined || KINDS[kind] === key || (row.commands as readonly string[]).includes(kind);
-    if (!fits && !(key in KINDS)) context.addIssue({ code: 'custom', path: [key], message: `does not apply to a ${kind} tunnel` });
-  }
-});
+const tunnelSchema = z
+  .strictObject(tunnelShape, { error: 'must be a mapping such as { http: 3000 }' })
+  .superRefine((tunnel, context) => {
+    const kinds = TUNNEL_KINDS.filter((kind) => tunnel[kind] !== undefined);
+    const [kind] = kinds;
+    if (kind === undefined || kinds.length > 1) {
+      context.addIssue({
+        code: 'custom',
+        message: `must have exactly one of http, tcp and serve${kind === undefined ? '' : `, not ${kinds.join(' and ')}`}`,
+      });
+      return;
+    }
+    for (const key of Object.keys(tunnel)) {
+      const row = Object.values(OPTIONS).find((option) => 'key' in option && option.key === key);
+      const fits = row === undefined || KINDS[kind] === key || (row.commands as readonly string[]).includes(kind);
+      if (!fits && !(key in KINDS))
+        context.addIssue({ code: 'custom', path: [key], message: `does not apply to a ${kind} tunnel` });
+    }
+  });
 
 export const relayUrlSchema = z.string({ error: 'must be the URL of a relay' }).superRefine((value, context) => {
   const problem = relayUrlProblem(value);
@@ -76,7 +89,11 @@ const fileShape = {
   ca_file: described('caFile', text),
   log_level: described('logLevel', z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` })),
   tunnels: z
-    .record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'must be 1 to 64 letters, digits, dots, - and _' }), tunnelSchema, { error: 'must be a mapping of tunnels' })
+    .record(
+      z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'must be 1 to 64 letters, digits, dots, - and _' }),
+      tunnelSchema,
+      { error: 'must be a mapping of tunnels' },
+    )
     .meta({ description: 'the tunnels, each under a name of your choice for `porthole start <name>`' })
     .optional(),
 };

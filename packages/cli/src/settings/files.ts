@@ -1,6 +1,16 @@
 /** Small files that hold settings and secrets: read with a limit, written whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PortholeError } from '@porthole/agent';
 
@@ -32,7 +42,9 @@ function readAll(fd: number, path: string, maxBytes: number): string {
       length += count;
     }
   } catch (cause) {
-    throw cause instanceof PortholeError ? cause : new PortholeError('FILE_UNREADABLE', reasonText(path, cause), { cause });
+    throw cause instanceof PortholeError
+      ? cause
+      : new PortholeError('FILE_UNREADABLE', reasonText(path, cause), { cause });
   }
   throw new PortholeError('FILE_UNREADABLE', `${path} is larger than ${maxBytes} bytes`);
 }

@@ -30,18 +30,29 @@ function put(path: string, text: string): void {
 describe('the relay', () => {
   it('is named by flag before environment before file before login before the development relay', () => {
     put(join(home, 'clone/data/dev-relay.json'), '{"relay":"http://localhost:8080","token":"dev"}');
-    expect(choose()).toMatchObject({ relay: 'http://localhost:8080', token: 'dev', note: expect.stringContaining('npm start') });
+    expect(choose()).toMatchObject({
+      relay: 'http://localhost:8080',
+      token: 'dev',
+      note: expect.stringContaining('npm start'),
+    });
     credentials.store('https://login.example', 'from-login');
     expect(choose()).toMatchObject({ relay: 'https://login.example', token: 'from-login', note: undefined });
     put(join(clone, 'porthole.yml'), 'relay: file.example\ntoken_file: secret\n');
     put(join(clone, 'secret'), 'from-file\n');
     expect(choose()).toMatchObject({ relay: 'https://file.example', token: 'from-file' });
-    expect(choose({}, { PORTHOLE_RELAY: 'https://env.example', PORTHOLE_TOKEN: 'from-env' })).toMatchObject({ relay: 'https://env.example', token: 'from-env' });
-    expect(choose({ relay: 'flag.example:8443' }, { PORTHOLE_RELAY: 'https://env.example' })).toMatchObject({ relay: 'https://flag.example:8443' });
+    expect(choose({}, { PORTHOLE_RELAY: 'https://env.example', PORTHOLE_TOKEN: 'from-env' })).toMatchObject({
+      relay: 'https://env.example',
+      token: 'from-env',
+    });
+    expect(choose({ relay: 'flag.example:8443' }, { PORTHOLE_RELAY: 'https://env.example' })).toMatchObject({
+      relay: 'https://flag.example:8443',
+    });
   });
 
   it('missing everywhere is a sentence with what to do', () => {
-    expect(() => choose()).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', detail: expect.stringContaining('porthole login') }));
+    expect(() => choose()).toThrowError(
+      expect.objectContaining({ code: 'CONFIG_INVALID', detail: expect.stringContaining('porthole login') }),
+    );
   });
 
   it.each(['ftp://x', 'https://x/path', 'http://user:tok@x', 'not a url'])('cannot be %s', (relay) => {
@@ -71,7 +82,9 @@ describe('the token', () => {
   });
 
   it('file that does not exist is FILE_UNREADABLE', () => {
-    expect(() => choose({ relay: 'a.example', tokenFile: 'nowhere' })).toThrowError(expect.objectContaining({ code: 'FILE_UNREADABLE' }));
+    expect(() => choose({ relay: 'a.example', tokenFile: 'nowhere' })).toThrowError(
+      expect.objectContaining({ code: 'FILE_UNREADABLE' }),
+    );
   });
 
   it('is stored for the owner only, and forgotten on request', () => {
@@ -79,7 +92,10 @@ describe('the token', () => {
     credentials.store('https://b.example', 'b-token');
     const path = join(home, '.config/porthole/credentials.json');
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ last: 'https://b.example', relays: { 'https://a.example': { token: 'a-token' }, 'https://b.example': { token: 'b-token' } } });
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
+      last: 'https://b.example',
+      relays: { 'https://a.example': { token: 'a-token' }, 'https://b.example': { token: 'b-token' } },
+    });
     expect(credentials.forget('https://b.example')).toBe(true);
     expect(credentials.last()).toBe('https://a.example');
     expect(credentials.forget('https://b.example')).toBe(false);
@@ -97,11 +113,18 @@ describe('the configuration file', () => {
   it('must be there when it is named, and may be missing when not', () => {
     const around = { env: {}, cwd: clone, home, credentials };
     expect(loadConfig({}, around)).toBeUndefined();
-    expect(() => loadConfig({ config: 'other.yml' }, around)).toThrowError(expect.objectContaining({ code: 'FILE_UNREADABLE' }));
+    expect(() => loadConfig({ config: 'other.yml' }, around)).toThrowError(
+      expect.objectContaining({ code: 'FILE_UNREADABLE' }),
+    );
   });
 
   it('knows its faults by file, line and column', () => {
     put(join(clone, 'x.yml'), '\nrelais: a.example\n');
-    expect(() => choose({ config: 'x.yml' })).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', detail: 'x.yml:2:1: relais: unknown key; did you mean relay?' }));
+    expect(() => choose({ config: 'x.yml' })).toThrowError(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        detail: 'x.yml:2:1: relais: unknown key; did you mean relay?',
+      }),
+    );
   });
 });

@@ -58,11 +58,20 @@ export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfi
 /** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID. */
 export function chooseRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
   const found = findRelay(flags, config, around);
-  return { ...choiceFor(found.relay, findToken(flags, config, around, found), flags, config, around), note: found.note };
+  return {
+    ...choiceFor(found.relay, findToken(flags, config, around, found), flags, config, around),
+    note: found.note,
+  };
 }
 
 /** The same for a relay and token that are known already (`porthole login`). */
-export function choiceFor(relay: string, token: string | undefined, flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
+export function choiceFor(
+  relay: string,
+  token: string | undefined,
+  flags: RelayFlags,
+  config: LoadedConfig | undefined,
+  around: Surroundings,
+): RelayChoice {
   const caFile = pathOption(flags.caFile, OPTIONS.caFile.env, config?.document.ca_file, config, around);
   return {
     relay,
@@ -85,11 +94,24 @@ function findRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: 
   const last = around.credentials.last();
   if (last !== undefined) return { relay: last };
   const dev = findDevRelay(around.cwd);
-  if (dev !== undefined) return { relay: dev.relay, token: dev.token, note: `using the relay that npm start runs here (${dev.relay}, from ${dev.file})` };
-  throw new PortholeError('CONFIG_INVALID', 'no relay is configured: run `porthole login <relay-url>`, or name one with --relay or PORTHOLE_RELAY');
+  if (dev !== undefined)
+    return {
+      relay: dev.relay,
+      token: dev.token,
+      note: `using the relay that npm start runs here (${dev.relay}, from ${dev.file})`,
+    };
+  throw new PortholeError(
+    'CONFIG_INVALID',
+    'no relay is configured: run `porthole login <relay-url>`, or name one with --relay or PORTHOLE_RELAY',
+  );
 }
 
-function findToken(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings, found: FoundRelay): string | undefined {
+function findToken(
+  flags: RelayFlags,
+  config: LoadedConfig | undefined,
+  around: Surroundings,
+  found: FoundRelay,
+): string | undefined {
   if (flags.tokenFile !== undefined) return tokenFromFile(expandPath(flags.tokenFile, around.cwd, around.home));
   const direct = environment(around, 'PORTHOLE_TOKEN');
   if (direct !== undefined) return checkToken(direct, 'PORTHOLE_TOKEN');
@@ -112,23 +134,30 @@ function tokenFromFile(file: string): string {
 export function checkToken(text: string, where: string): string {
   const token = text.trim();
   if (token === '') throw new PortholeError('CONFIG_INVALID', `${where} holds no token`);
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new PortholeError('CONFIG_INVALID', `${where} holds something that is not a token`);
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new PortholeError('CONFIG_INVALID', `${where} holds something that is not a token`);
   return token;
 }
 
 function logLevelOf(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): LogLevel {
   const asked = flags.logLevel ?? environment(around, OPTIONS.logLevel.env) ?? config?.document.log_level ?? 'info';
   const level = LOG_LEVELS.find((each) => each === asked);
-  if (level === undefined) throw new PortholeError('CONFIG_INVALID', `the log level must be one of ${LOG_LEVELS.join(', ')}`);
+  if (level === undefined)
+    throw new PortholeError('CONFIG_INVALID', `the log level must be one of ${LOG_LEVELS.join(', ')}`);
   return level;
 }
 
-function pathOption(flag: string | undefined, env: string, inFile: string | undefined, config: LoadedConfig | undefined, around: Surroundings): string | undefined {
+function pathOption(
+  flag: string | undefined,
+  env: string,
+  inFile: string | undefined,
+  config: LoadedConfig | undefined,
+  around: Surroundings,
+): string | undefined {
   const direct = flag ?? environment(around, env);
   if (direct !== undefined) return expandPath(direct, around.cwd, around.home);
   return inFile === undefined || config === undefined ? undefined : expandPath(inFile, config.folder, around.home);
 }
-
 
 /** An empty variable is one that is not set: that is how people switch one off for a single command. */
 function environment(around: Surroundings, name: string): string | undefined {
