@@ -1,0 +1,208 @@
+/** One exchange at an origin: from the relay's stream to a connection and back, with all the ways it can end early. */
+import { decodeFields, encodeFields, encodeResponse, MAX_BLOCK_BYTES, PortholeError, type ExchangeRequest, type Fields, type ResponseHead, type Stream, type StreamSink } from '@porthole/protocol';
+import { forwardableResponseFields, forwardableTrailers } from '@porthole/protocol/http1';
+import type { HostRewriting } from './host-rewriting.ts';
+import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
+import type { OriginPool } from './origin-pool.ts';
+import type { Opening } from './origin-socket.ts';
+import { isReplayable, requestStart } from './request-head.ts';
+import { RequestWriter } from './request-writer.ts';
+import type { TurnQueue } from './turn-queue.ts';
+
+export interface ExchangeSurroundings {
+  readonly pool: OriginPool;
+  readonly turns: TurnQueue;
+  readonly rewriting: HostRewriting | undefined;
+}
+
+export class HttpExchange implements StreamSink, ConnectionUser {
+  readonly #request: ExchangeRequest;
+  readonly #stream: Stream;
+  readonly #around: ExchangeSurroundings;
+  readonly #writer: RequestWriter;
+  #connection: OriginConnection | undefined;
+  #opening: Opening | undefined;
+  #retried = false;
+  #over = false;
+  #responseEnded = false;
+  #mayReuse = false;
+  #raw = false;
+  #rawEnded = false;
+  #endSeen = false;
+  #trailers: Fields = [];
+
+  /** Throws PROTOCOL_ERROR when the request contradicts itself. */
+  constructor(request: ExchangeRequest, stream: Stream, around: ExchangeSurroundings) {
+    this.#request = request;
+    this.#stream = stream;
+    this.#around = around;
+    const fields = around.rewriting === undefined ? request.fields : around.rewriting.requestFields(request);
+    this.#writer = new RequestWriter(requestStart(request, fields), stream, around.turns, () => this.#requestSent());
+  }
+
+  start(): void {
+    const idle = this.#around.pool.take(isReplayable(this.#request));
+    if (idle === undefined) this.#open();
+    else this.#attach(idle);
+  }
+
+  onHead(): void {
+    this.#abort(new PortholeError('PROTOCOL_ERROR', 'a second head on a stream'));
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#over) this.#stream.consumed(chunk.length);
+    else this.#guarded(() => this.#writer.write(chunk));
+  }
+
+  onTrailers(block: string): void {
+    if (this.#over) return;
+    this.#guarded(() => {
+      this.#trailers = forwardableTrailers(decodeFields(block));
+    });
+  }
+
+  onEnd(): void {
+    this.#endSeen = true;
+    if (!this.#over) this.#guarded(() => this.#writer.end(this.#trailers));
+  }
+
+  /** The visitor has gone: nobody waits for what the origin is doing. */
+  onReset(): void {
+    this.#finish()?.destroy();
+  }
+
+  onWritable(): void {
+    this.#connection?.resume();
+  }
+
+  onResponseHead(head: ResponseHead): void {
+    const { status } = head;
+    if (status === 101) return this.#upgraded(head);
+    if (status < 200) return this.#sendHead(head);
+    this.#mayReuse = head.keepAlive;
+    for (let i = 0; i < head.fields.length; i += 2) {
+      const name = head.fields[i] as string;
+      if (name.length === 10 && name.toLowerCase() === 'keep-alive') this.#around.pool.noteKeepAlive(head.fields[i + 1] as string);
+    }
+    this.#sendHead(head);
+  }
+
+  onResponseBytes(chunk: Buffer, owned: boolean): void {
+    if (this.#over) return;
+    if (!this.#stream.write(owned ? chunk : Buffer.from(chunk))) this.#connection?.pause();
+  }
+
+  onResponseTrailers(fields: Fields): void {
+    const allowed = forwardableTrailers(fields);
+    if (allowed.length > 0) this.#stream.sendTrailers(encodeFields(allowed));
+  }
+
+  onResponseEnd(): void {
+    if (this.#over || this.#raw || this.#responseEnded) return;
+    this.#responseEnded = true;
+    this.#stream.end();
+    if (this.#writer.finished) this.#finish()?.[this.#mayReuse ? 'release' : 'destroy']();
+    // An origin that keeps the connection open after an early answer is still reading, as it would without a tunnel.
+    else if (!this.#mayReuse) this.#restUnwanted();
+  }
+
+  onRawEnd(): void {
+    if (this.#over) return;
+    this.#rawEnded = true;
+    this.#stream.end();
+    if (this.#writer.finished) this.#finish()?.letGo();
+  }
+
+  onDrain(): void {
+    this.#writer.onDrain();
+  }
+
+  onLost(reason: PortholeError): void {
+    const answered = this.#connection?.answered === true;
+    const reused = this.#connection?.reused === true;
+    this.#connection = undefined;
+    if (this.#over) return;
+    if (this.#responseEnded) return this.#restUnwanted();
+    if (!answered && reused && !this.#retried && (!this.#writer.sent || isReplayable(this.#request))) return this.#retry();
+    this.#abort(reason);
+  }
+
+  #open(): void {
+    this.#opening = this.#around.pool.open((outcome) => {
+      this.#opening = undefined;
+      if (outcome instanceof PortholeError) this.#abort(outcome);
+      else this.#attach(outcome);
+    });
+  }
+
+  #attach(connection: OriginConnection): void {
+    this.#connection = connection;
+    connection.begin(this, this.#request.method, this.#request.upgrade);
+    this.#writer.attach(connection.socket);
+  }
+
+  /** The origin closed an idle connection while the request was on its way (RFC 9112 section 9.3.1). */
+  #retry(): void {
+    this.#retried = true;
+    this.#writer.detach();
+    this.#open();
+  }
+
+  #sendHead(head: ResponseHead): void {
+    if (this.#over) return;
+    const fields = forwardableResponseFields(head.status, head.fields);
+    this.#around.rewriting?.mapBack(fields, this.#request);
+    const block = encodeResponse({ status: head.status, reason: head.reason, fields });
+    if (block.length > MAX_BLOCK_BYTES) throw new PortholeError('ORIGIN_HEAD_TOO_LARGE', `more than ${MAX_BLOCK_BYTES} bytes`);
+    this.#stream.sendHead(block);
+  }
+
+  #upgraded(head: ResponseHead): void {
+    this.#raw = true;
+    this.#connection?.becomeRaw();
+    this.#writer.becomeRaw();
+    this.#sendHead(head);
+    if (this.#endSeen) this.#writer.end([]);
+  }
+
+  #requestSent(): void {
+    if (this.#over) return;
+    if (this.#raw) {
+      if (this.#rawEnded) this.#finish()?.letGo();
+    } else if (this.#responseEnded) this.#finish()?.[this.#mayReuse ? 'release' : 'destroy']();
+  }
+
+  /**
+   * The response is complete and the origin has stopped reading. What the visitor still sends is thrown away: a reset
+   * would throw away what waits of the response, too.
+   */
+  #restUnwanted(): void {
+    this.#finish()?.destroy();
+  }
+
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#abort(error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'sending a request', { cause: error }));
+    }
+  }
+
+  #abort(reason: PortholeError): void {
+    if (this.#over) return;
+    this.#finish()?.destroy();
+    this.#stream.reset(reason.code, reason.detail);
+  }
+
+  /** Lets go of everything; returns the connection for the caller to release or destroy. */
+  #finish(): OriginConnection | undefined {
+    const connection = this.#connection;
+    this.#over = true;
+    this.#connection = undefined;
+    this.#opening?.cancel();
+    this.#opening = undefined;
+    this.#writer.drop();
+    return connection;
+  }
+}

@@ -1,0 +1,129 @@
+/** A local TCP service behind a tunnel: bytes both ways, each direction ending for itself. */
+import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
+import { Socket } from 'node:net';
+import { deafSink } from './deaf-sink.ts';
+import type { Opening, OriginOpener, OriginSocket } from './origin-socket.ts';
+import type { Origin } from './origin.ts';
+import type { ByteReader } from './read-tap.ts';
+import { RequestWriter } from './request-writer.ts';
+import { TurnQueue } from './turn-queue.ts';
+
+export class RawOrigin implements Origin {
+  readonly #opener: OriginOpener;
+  readonly #turns = new TurnQueue();
+
+  constructor(opener: OriginOpener) {
+    this.#opener = opener;
+  }
+
+  openExchange(_request: ExchangeRequest, stream: Stream): StreamSink {
+    stream.reset('NOT_SUPPORTED', 'this tunnel takes raw connections only');
+    return deafSink(stream);
+  }
+
+  openRaw(_opening: RawOpening, stream: Stream): StreamSink {
+    const visit = new RawVisit(stream, this.#turns);
+    visit.start(this.#opener);
+    return visit;
+  }
+
+  close(): void {}
+}
+
+class RawVisit implements StreamSink, ByteReader {
+  readonly #stream: Stream;
+  readonly #writer: RequestWriter;
+  #opening: Opening | undefined;
+  #opened: OriginSocket | undefined;
+  #originEnded = false;
+  #over = false;
+
+  constructor(stream: Stream, turns: TurnQueue) {
+    this.#stream = stream;
+    this.#writer = new RequestWriter({ head: '', framing: { kind: 'none' } }, stream, turns, () => this.#sent());
+    this.#writer.becomeRaw();
+  }
+
+  start(opener: OriginOpener): void {
+    this.#opening = opener.open((outcome) => {
+      this.#opening = undefined;
+      if (outcome instanceof PortholeError) this.#abort(outcome);
+      else this.#attach(outcome);
+    });
+  }
+
+  onHead(): void {
+    this.#abort(new PortholeError('PROTOCOL_ERROR', 'a head on a raw stream'));
+  }
+
+  onData(chunk: Buffer): void {
+    if (!this.#over) this.#writer.write(chunk);
+  }
+
+  onTrailers(): void {
+    this.#abort(new PortholeError('PROTOCOL_ERROR', 'trailers on a raw stream'));
+  }
+
+  onEnd(): void {
+    if (!this.#over) this.#writer.end([]);
+  }
+
+  onReset(): void {
+    const socket = this.#finish()?.socket;
+    // The visitor's reset is passed on as one, where the socket has such a thing.
+    if (socket instanceof Socket && socket.remoteFamily !== undefined) socket.resetAndDestroy();
+    else socket?.destroy();
+  }
+
+  onWritable(): void {
+    this.#opened?.socket.resume();
+  }
+
+  onBytes(chunk: Buffer, owned: boolean): boolean {
+    return this.#over || this.#stream.write(owned ? chunk : Buffer.from(chunk));
+  }
+
+  #attach(opened: OriginSocket): void {
+    const { socket, tap } = opened;
+    this.#opened = opened;
+    tap.reader = this;
+    socket.on('end', () => this.#ended());
+    socket.on('error', (error) => this.#lost(error));
+    socket.on('close', () => this.#lost(undefined));
+    socket.on('drain', () => this.#writer.onDrain());
+    this.#writer.attach(socket);
+  }
+
+  #ended(): void {
+    if (this.#over) return;
+    this.#originEnded = true;
+    this.#stream.end();
+    if (this.#writer.finished) this.#finish();
+  }
+
+  #sent(): void {
+    if (this.#originEnded) this.#finish();
+  }
+
+  #lost(error: Error | undefined): void {
+    if (this.#over) return;
+    this.#abort(new PortholeError('ORIGIN_CLOSED', error !== undefined && 'code' in error ? String(error.code) : 'the connection was closed', { cause: error }));
+  }
+
+  #abort(reason: PortholeError): void {
+    if (this.#over) return;
+    this.#finish()?.socket.destroy();
+    this.#stream.reset(reason.code, reason.detail);
+  }
+
+  /** A socket whose both directions have ended closes itself once it has sent what it holds. */
+  #finish(): OriginSocket | undefined {
+    const opened = this.#opened;
+    this.#over = true;
+    this.#opened = undefined;
+    this.#opening?.cancel();
+    this.#opening = undefined;
+    this.#writer.drop();
+    return opened;
+  }
+}

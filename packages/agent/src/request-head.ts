@@ -1,0 +1,61 @@
+/** Decides how a request is framed towards an origin, from the parts the relay has parsed, and writes its head. */
+import { PortholeError, type ExchangeRequest, type Fields } from '@porthole/protocol';
+import { requestHeadText, type RequestConnection } from '@porthole/protocol/http1';
+
+export type RequestFraming = { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' };
+
+export interface RequestStart {
+  /** Latin1, up to and including the empty line. */
+  readonly head: string;
+  readonly framing: RequestFraming;
+}
+
+const NONE: RequestFraming = { kind: 'none' };
+const CHUNKED: RequestFraming = { kind: 'chunked' };
+const UPGRADING: RequestConnection = { upgrade: true };
+
+/**
+ * The framing is decided here and nowhere else: what the other side says about it is checked, never copied
+ * (RFC 9112 section 6). Throws PROTOCOL_ERROR when the parts contradict each other.
+ */
+export function requestStart(request: ExchangeRequest, fields: Fields): RequestStart {
+  const framing = framingOf(request, fields);
+  const head = requestHeadText(request.method, request.target, fields, framing, request.upgrade ? UPGRADING : undefined);
+  return { head, framing };
+}
+
+function framingOf(request: ExchangeRequest, fields: Fields): RequestFraming {
+  const length = statedLength(fields);
+  if (request.bodiless || request.upgrade) {
+    if (length !== undefined && length !== 0) throw new PortholeError('PROTOCOL_ERROR', 'a request without body that has a length');
+    return NONE;
+  }
+  return length === undefined ? CHUNKED : { kind: 'length', length };
+}
+
+function statedLength(fields: Fields): number | undefined {
+  let length: number | undefined;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name.length !== 14 && name.length !== 17 && name.length !== 10) continue;
+    const lower = name.toLowerCase();
+    if (lower === 'connection' || lower === 'transfer-encoding') throw new PortholeError('PROTOCOL_ERROR', `${lower} in a request that was forwarded`);
+    if (lower !== 'content-length') continue;
+    if (length !== undefined) throw new PortholeError('PROTOCOL_ERROR', 'a request with two lengths');
+    length = parseLength(fields[i + 1] as string);
+  }
+  return length;
+}
+
+function parseLength(text: string): number {
+  const length = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(length)) throw new PortholeError('PROTOCOL_ERROR', 'a length that is no number');
+  return length;
+}
+
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH']);
+
+/** Whether it can be sent a second time although the first may have reached the origin (RFC 9110 section 9.2.2). */
+export function isReplayable(request: ExchangeRequest): boolean {
+  return request.bodiless && !request.upgrade && IDEMPOTENT.has(request.method);
+}
