@@ -55,6 +55,27 @@ describe('a visitor who reads slowly', () => {
   });
 });
 
+describe('a visitor who reads the last answer slowly', () => {
+  it('is not taken for idle, nor cut while lingering', async () => {
+    await fixture.close();
+    fixture = await DoorFixture.start({ timeouts: { keepAliveIdleMs: 20, lingerMs: 20, headMs: 20 } });
+    for (const version of ['1.1', '1.0']) {
+      const reader = await fixture.dial();
+      reader.socket.pause();
+      reader.send(`GET / HTTP/${version}`, 'Host: a.test', '', '');
+      const total = 16 * MIB;
+      (await fixture.target.next())
+        .head(200, ['Content-Length', String(total)])
+        .data(Buffer.alloc(total, 'x'))
+        .finish();
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      reader.socket.resume();
+      const text = await reader.untilEnd();
+      expect(text.length - text.indexOf('\r\n\r\n') - 4).toBe(total);
+    }
+  });
+});
+
 describe('a target that takes a body slowly', () => {
   it('holds the visitor back, with a bounded amount on the way, and gets every byte', async () => {
     const data = Buffer.alloc(32 * MIB, 'y');

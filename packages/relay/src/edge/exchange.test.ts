@@ -234,8 +234,13 @@ describe('while the agent is away', () => {
   it('a visitor who leaves gives his place back', async () => {
     visitor.send(GET);
     await fixture.registry.until(() => fixture.registry.waiting.size === 1);
-    visitor.socket.resetAndDestroy();
+    visitor.socket.destroy();
     await fixture.registry.until(() => fixture.registry.cancelled === 1);
+    const other = await fixture.dial();
+    other.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 1', '', 'x');
+    await fixture.registry.until(() => fixture.registry.waiting.size === 1);
+    other.socket.destroy();
+    await fixture.registry.until(() => fixture.registry.cancelled === 2);
   });
 });
 

@@ -115,7 +115,7 @@ export class Exchange implements StreamSink {
       else this.begin(found);
     });
     if (this.#waiting === undefined) this.fail('WAIT_LIMIT');
-    else if (!this.#requestDone) this.#owner.pauseReading();
+    else if (!this.#request.bodiless) this.#owner.pauseReading();
   }
 
   /** The relay answers itself, unless an answer is on its way already. */
@@ -177,14 +177,16 @@ export class Exchange implements StreamSink {
   complete(): void {
     this.#requestDone = true;
     if (this.#stream !== undefined && !this.#request.bodiless) this.#stream.end();
+    // Nothing more of this request can come: reading on shows whether the visitor is still there.
+    if (this.#waiting !== undefined) this.#owner.resumeReading();
     if (this.#answer === 'written') this.#finish();
   }
 
-  /** What was written is out: the target may send as much again. */
-  credit(): void {
-    const bytes = this.#uncredited;
-    if (bytes === 0) return;
-    this.#uncredited = 0;
+  /** All but `pendingBytes` (framing among them) of what was written is out: the target may send as much again. */
+  credit(pendingBytes: number): void {
+    const bytes = this.#uncredited - pendingBytes;
+    if (bytes <= 0) return;
+    this.#uncredited = pendingBytes;
     this.#stream?.consumed(bytes);
   }
 
@@ -276,11 +278,8 @@ export class Exchange implements StreamSink {
     let hasRoom = true;
     for (const chunk of held) hasRoom = stream.write(chunk);
     if (this.#trailers !== undefined) stream.sendTrailers(encodeFields(this.#trailers));
-    if (this.#requestDone) {
-      if (!this.#request.bodiless) stream.end();
-    } else if (hasRoom) {
-      this.#owner.resumeReading();
-    }
+    if (this.#requestDone && !this.#request.bodiless) stream.end();
+    if (hasRoom && !this.#request.bodiless) this.#owner.resumeReading();
   }
 
   /** The stream is no more and nothing was answered. */

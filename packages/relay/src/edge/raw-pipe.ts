@@ -74,10 +74,10 @@ export class RawPipe implements StreamSink, OutputOwner {
     this.#output.drained();
   }
 
-  outputWritten(): void {
-    const bytes = this.#uncredited;
-    if (bytes === 0) return;
-    this.#uncredited = 0;
+  outputWritten(pendingBytes: number): void {
+    const bytes = this.#uncredited - pendingBytes;
+    if (bytes <= 0) return;
+    this.#uncredited = pendingBytes;
     if (!this.#streamOver) this.#stream?.consumed(bytes);
   }
 

@@ -204,20 +204,19 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     return pipe;
   }
 
-  outputWritten(): void {
-    this.#exchange?.credit();
+  outputWritten(pendingBytes: number): void {
+    this.#exchange?.credit(pendingBytes);
   }
 
   tick(now: number): void {
-    if (now >= this.#deadline) {
-      this.#timedOut();
-      return;
-    }
     if (this.#state === 'raw') return;
+    if (now >= this.#deadline) this.#timedOut();
     const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
     const exchange = this.#exchange;
     const visitorsTurn =
-      this.output.blocked || (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
+      this.output.blocked ||
+      this.#socket.writableLength > 0 ||
+      (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
     if (!visitorsTurn) this.#visitorMovedAt = now;
     else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.#abort();
     if (exchange === undefined || this.output.blocked) return;
@@ -330,6 +329,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     const isFault = error instanceof PortholeError;
     const code = isFault ? error.code : 'INTERNAL';
     if (code === 'INTERNAL') this.parts.reportBug(error);
+    if (this.#state === 'gone') {
+      this.#socket.destroy();
+      return;
+    }
     const exchange = this.#exchange;
     if (exchange !== undefined) {
       // In the middle of a body: its target must not take what came for the whole.
@@ -357,8 +360,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   #timedOut(): void {
+    const { ticker, timeouts } = this.parts;
     this.#deadline = NEVER;
-    if (this.#state === 'head') {
+    if (this.#socket.writableLength > 0 || this.output.blocked) {
+      // A visitor who still reads his last answer is not idle; the stall time is for him.
+      this.#deadline = ticker.deadline(timeouts.lingerMs);
+    } else if (this.#state === 'head') {
       this.#unreadable(new PortholeError('HEAD_TIMEOUT'));
     } else if (this.#state === 'idle') {
       this.#linger();

@@ -11,10 +11,12 @@ const JOIN_BYTES = 16 * 1024;
 const JOIN_PIECE_BYTES = 2 * 1024;
 /** What has gathered up to this size is written before the turn's end, so that reader and writer can work at once. */
 const EARLY_FLUSH_BYTES = 256 * 1024;
+/** What one write takes, or one piece more than that. */
+const MAX_WRITE_BYTES = 512 * 1024;
 
 export interface OutputOwner {
-  /** Everything given so far has been taken by the socket, within its own bound: give credit back. */
-  outputWritten(): void;
+  /** Of all that was given, the socket has not taken `pendingBytes` yet: give credit back for the rest. */
+  outputWritten(pendingBytes: number): void;
 }
 
 export class VisitorOutput implements Flushable {
@@ -69,6 +71,7 @@ export class VisitorOutput implements Flushable {
   drained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    if (this.#bytes > 0) this.#owner?.outputWritten(this.#bytes);
     this.flush();
   }
 
@@ -78,7 +81,7 @@ export class VisitorOutput implements Flushable {
     if (this.#bytes > 0) this.#write();
     if (this.#blocked) return;
     if (this.#ending && !this.#socket.writableEnded) this.#socket.end();
-    this.#owner?.outputWritten();
+    this.#owner?.outputWritten(0);
   }
 
   #grow(bytes: number): void {
@@ -93,22 +96,38 @@ export class VisitorOutput implements Flushable {
     this.#turns.add(this);
   }
 
+  /** In batches of bounded size, so that a slow visitor's progress shows as a `drain` now and then. */
   #write(): void {
-    const pieces = this.#pieces;
-    const bytes = this.#bytes;
-    this.#bytes = 0;
     const socket = this.#socket;
-    if (pieces.length === 1) {
-      const piece = pieces[0] as string | Buffer;
-      pieces.length = 0;
-      if (typeof piece === 'string') socket.write(piece, 'latin1');
-      else socket.write(piece);
-    } else {
+    do {
+      const before = this.#bytes;
+      const pieces = this.#nextBatch();
+      if (pieces.length > 1) {
+        this.#writeJoined(pieces, before - this.#bytes);
+      } else {
+        const piece = pieces[0] as string | Buffer;
+        if (typeof piece === 'string') socket.write(piece, 'latin1');
+        else socket.write(piece);
+      }
+      // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
+      this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
+    } while (this.#bytes > 0 && !this.#blocked);
+  }
+
+  #nextBatch(): (string | Buffer)[] {
+    const pieces = this.#pieces;
+    if (this.#bytes <= MAX_WRITE_BYTES) {
       this.#pieces = [];
-      this.#writeJoined(pieces, bytes);
+      this.#bytes = 0;
+      return pieces;
     }
-    // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
-    this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
+    let count = 0;
+    let bytes = 0;
+    for (; bytes < MAX_WRITE_BYTES; count++) bytes += (pieces[count] as string | Buffer).length;
+    this.#bytes -= bytes;
+    this.#pieces = pieces.slice(count);
+    pieces.length = count;
+    return pieces;
   }
 
   #writeJoined(pieces: (string | Buffer)[], bytes: number): void {
