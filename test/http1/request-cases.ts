@@ -456,6 +456,10 @@ const UPGRADES: RequestCase[] = [
     lines: [HOST, 'Connection: Upgrade', 'Upgrade: h2c, websocket'],
     upgrade: 'websocket',
   }),
+  accepted('empty offers are no offers', get('Connection: Upgrade', 'Upgrade: ,hh2c,', 'Upgrade:'), {
+    lines: [HOST, 'Connection: Upgrade', 'Upgrade: ,hh2c,', 'Upgrade: '],
+    upgrade: 'hh2c',
+  }),
   refused('an upgrade with a body', post(['Connection: Upgrade', 'Upgrade: websocket', 'Content-Length: 3'], 'abc')),
   refused(
     'an upgrade with a chunked body',

@@ -107,7 +107,7 @@ function reduced(pathAndQuery: string, method: string): string {
 function wantedUpgrade(notes: FieldNotes, minor: 0 | 1, body: BodyFraming): string | undefined {
   if (minor === 0 || notes.connection === undefined || !hasOption(notes.connection, 'upgrade')) return undefined;
   const upgrade = notes.upgrade ?? '';
-  const wanted = /h2c/i.test(upgrade) ? withoutH2c(upgrade) : upgrade;
+  const wanted = /h2c|,/i.test(upgrade) ? withoutH2c(upgrade) : upgrade;
   if (wanted === '') return undefined;
   const isBodiless = body.kind === 'none' || (body.kind === 'length' && body.length === 0);
   if (!isBodiless) throw refused('an upgrade with a body');
@@ -116,7 +116,7 @@ function wantedUpgrade(notes: FieldNotes, minor: 0 | 1, body: BodyFraming): stri
 
 function withoutH2c(upgrade: string): string {
   const offers = upgrade.split(',').map((offer) => offer.trim());
-  return offers.filter((offer) => offer.toLowerCase() !== 'h2c').join(', ');
+  return offers.filter((offer) => offer !== '' && offer.toLowerCase() !== 'h2c').join(', ');
 }
 
 /** RFC 9110 section 10.1.1: one expectation exists; HTTP/1.0 and a request without body cannot mean it. */
