@@ -66,7 +66,7 @@ export const ERRORS = {
   WAIT_LIMIT: { wire: 102, status: 503, retryable: true, message: 'Too many requests are already waiting for this tunnel.', hint: 'Try again in a moment.' },
   RELAY_DRAINING: { wire: 103, status: 503, retryable: true, message: 'The relay is about to stop.', hint: 'Try again in a moment.' },
   LOOP_DETECTED: { wire: 104, status: 508, retryable: false, message: 'The request came back to the relay it had already passed.', hint: 'Point the tunnel at a service that is not the tunnel itself.' },
-  VISITOR_LIMIT: { wire: 105, status: 503, retryable: true, message: 'The relay has as many connections of visitors as it may have, in all or from this address.', hint: 'Try again in a moment, or raise `limits.max_connections` or `limits.max_connections_per_address`.' },
+  VISITOR_LIMIT: { wire: 105, status: 503, retryable: true, message: 'The relay has as many connections of visitors as it may have, in all or from this address.', hint: 'Try again in a moment, or raise `limits.max_visitors` or `limits.max_visitors_per_address`.' },
   BAD_REQUEST: { wire: 110, status: 400, retryable: false, message: 'The request is not valid HTTP/1.1.', hint: 'Send it as RFC 9112 says.' },
   HEAD_TOO_LARGE: { wire: 111, status: 431, retryable: false, message: 'The head of the request is larger than the limit.', hint: 'Send fewer or smaller header fields (often cookies), or raise `limits.max_head_bytes`.' },
   TOO_MANY_FIELDS: { wire: 112, status: 431, retryable: false, message: 'The request has more header fields than the limit.', hint: 'Send fewer header fields, or raise `limits.max_fields`.' },
