@@ -15,7 +15,11 @@ export function relayLinkOpener(env: Environment, software: string, onFault: (ca
       relay: choice.relay,
       token: choice.token,
       ca: withDefaults(choice.ca),
-      proxy: { httpsProxy: variable(env, 'HTTPS_PROXY'), httpProxy: variable(env, 'HTTP_PROXY'), noProxy: variable(env, 'NO_PROXY') },
+      proxy: {
+        httpsProxy: variable(env, 'HTTPS_PROXY'),
+        httpProxy: variable(env, 'HTTP_PROXY'),
+        noProxy: variable(env, 'NO_PROXY'),
+      },
       software,
       events,
       onFault,

@@ -40,15 +40,32 @@ interface Launch {
 }
 
 function launch(args: readonly string[], { launched = false, detached = false }: Launch = {}): ChildProcess {
-  const env = { PATH: process.env['PATH'], NODE_OPTIONS: process.env['NODE_OPTIONS'], HOME: home, XDG_RUNTIME_DIR: home };
-  const child = spawn(process.execPath, [...(launched ? [] : [SOURCE]), BIN, ...args], { cwd: home, env, detached, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = {
+    PATH: process.env['PATH'],
+    NODE_OPTIONS: process.env['NODE_OPTIONS'],
+    HOME: home,
+    XDG_RUNTIME_DIR: home,
+  };
+  const child = spawn(process.execPath, [...(launched ? [] : [SOURCE]), BIN, ...args], {
+    cwd: home,
+    env,
+    detached,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(child);
   return child;
 }
 
-async function finish(args: readonly string[], options?: Launch): Promise<{ code: number | null; out: string; err: string }> {
+async function finish(
+  args: readonly string[],
+  options?: Launch,
+): Promise<{ code: number | null; out: string; err: string }> {
   const child = launch(args, options);
-  const [out, err, [code]] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit') as Promise<[number | null]>]);
+  const [out, err, [code]] = await Promise.all([
+    textOf(child.stdout),
+    textOf(child.stderr),
+    once(child, 'exit') as Promise<[number | null]>,
+  ]);
   return { code, out, err };
 }
 
@@ -92,7 +109,12 @@ describe('a command that cannot do what is asked', () => {
   it('is an object with --json', async () => {
     const { code, out, err } = await finish(['htpp', '3000', '--json']);
     expect([code, err]).toEqual([2, '']);
-    expect(JSON.parse(out)).toEqual({ event: 'error', code: 'USAGE', message: expect.stringContaining('Did you mean http?'), hint: 'See --help.' });
+    expect(JSON.parse(out)).toEqual({
+      event: 'error',
+      code: 'USAGE',
+      message: expect.stringContaining('Did you mean http?'),
+      hint: 'See --help.',
+    });
   });
 
   it('shows the stack to those who ask for it', async () => {

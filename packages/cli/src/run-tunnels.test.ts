@@ -85,6 +85,7 @@ function run(plans: TunnelPlan[]): Promise<number> {
     stops,
     now: () => nowMs,
     pid: process.pid,
+    uid: process.getuid?.(),
     statusFolder: folder,
     openOrigin: () => origin,
     openLink: (_choice, linkEvents) => {

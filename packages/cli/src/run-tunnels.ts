@@ -1,5 +1,12 @@
 /** Runs tunnels over one link until somebody stops them or nothing is left that could come back by itself. */
-import { errorRow, type ErrorCode, type LinkEvents, type Origin, type PortholeError, type RelayLink } from '@porthole/agent';
+import {
+  errorRow,
+  type ErrorCode,
+  type LinkEvents,
+  type Origin,
+  type PortholeError,
+  type RelayLink,
+} from '@porthole/agent';
 import { Board } from './board.ts';
 import { CountedOrigin } from './origins/counted-origin.ts';
 import { GuardedOrigin } from './origins/guarded-origin.ts';
@@ -19,6 +26,7 @@ export interface TunnelRun {
   readonly stops: StopRequests;
   readonly now: () => number;
   readonly pid: number;
+  readonly uid: number | undefined;
   readonly statusFolder: string;
   /** For http and tcp; a folder is ours. */
   readonly openOrigin: (plan: TunnelPlan) => Origin;
@@ -102,7 +110,7 @@ function openTunnels(
 function startStatus(run: TunnelRun, board: Board): StatusServer | undefined {
   const startedAt = run.now();
   try {
-    return serveStatus(run.statusFolder, run.pid, () => statusDocument(board, run.pid, startedAt));
+    return serveStatus(run.statusFolder, run, () => statusDocument(board, run.pid, startedAt));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     run.output.event({ event: 'note', message: `porthole status will not list this agent: ${why}` });

@@ -29,7 +29,7 @@ export async function runPlans(
 ): Promise<number> {
   const qr = flags.qr === true ? (await import('../output/qr.ts')).qrRows : undefined;
   const output = eventOutput(world, flags.json ?? false, qr);
-  const { now, pid, stops, openOrigin, openLink } = world;
+  const { now, pid, uid, stops, openOrigin, openLink } = world;
   try {
     return await runTunnels({
       plans,
@@ -38,6 +38,7 @@ export async function runPlans(
       stops,
       now,
       pid,
+      uid,
       statusFolder: statusFolderOf(world),
       openOrigin,
       openLink,

@@ -4,7 +4,7 @@ import type { CliEvent } from './events.ts';
 import { LineWriter, type OutputStream } from './line-writer.ts';
 import { plainLines, printable } from './plain-lines.ts';
 import { Screen } from './screen.ts';
-import { screenRows } from './screen-rows.ts';
+import { type Phase, screenRows } from './screen-rows.ts';
 
 export interface Output {
   event(event: CliEvent): void;
@@ -91,7 +91,7 @@ class LiveScreen implements Output {
   #board: Board | undefined;
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
-  #stopping = false;
+  #phase: Phase = 'running';
   readonly #onResize = (): void => this.#screen.repaint(this.#rows());
 
   constructor(out: OutputStream, options: OutputOptions) {
@@ -110,6 +110,7 @@ class LiveScreen implements Output {
 
   /** Many events in one turn are one picture. */
   event(event: CliEvent): void {
+    if (event.event === 'closed') this.#phase = 'stopped';
     if (event.event === 'note' || event.event === 'refused') this.#note(plainLines(event));
     if (this.#board === undefined) return this.#lines(event);
     if (event.event === 'error') return this.#fail(event);
@@ -119,7 +120,7 @@ class LiveScreen implements Output {
   }
 
   stopping(): void {
-    this.#stopping = true;
+    this.#phase = 'stopping';
     this.#draw();
   }
 
@@ -164,7 +165,7 @@ class LiveScreen implements Output {
       rows,
       notes: this.#notes,
       qr,
-      stopping: this.#stopping,
+      phase: this.#phase,
     });
   }
 }

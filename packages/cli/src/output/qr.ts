@@ -1,4 +1,4 @@
-/** A QR code as rows of half blocks, dark modules dark whatever the terminal's colours are. */
+/** A QR code as rows of half blocks; the full block is a light module. */
 import { renderUnicodeCompact } from 'uqr';
 
 export function qrRows(url: string): string[] {

@@ -2,6 +2,19 @@
 import type { Board, RelayState, TunnelRow } from '../board.ts';
 import { inWords, printable } from './plain-lines.ts';
 
+/** Where the command is on its way. */
+export type Phase = 'running' | 'stopping' | 'stopped';
+
+const LAST_ROW: Readonly<Record<Phase, string>> = {
+  running: 'Ctrl-C stops',
+  stopping: 'Stopping: requests under way may finish. Ctrl-C again ends at once.',
+  stopped: 'Stopped.',
+};
+
+/** White on black whatever the terminal's colours are: scanners want dark modules on a light ground. */
+const QR_COLOURS = '\x1b[97;40m';
+const PLAIN = '\x1b[0m';
+
 export interface ScreenView {
   readonly board: Board;
   readonly nowMs: number;
@@ -10,7 +23,7 @@ export interface ScreenView {
   readonly notes: readonly string[];
   /** Rows of a QR code, when one was asked for. */
   readonly qr: readonly string[];
-  readonly stopping: boolean;
+  readonly phase: Phase;
 }
 
 export function screenRows(view: ScreenView): string[] {
@@ -21,12 +34,9 @@ export function screenRows(view: ScreenView): string[] {
     view.qr.length > 0 && rows.length + view.qr.length + 3 <= view.rows && (view.qr[0]?.length ?? 0) <= view.columns
       ? view.qr
       : [];
-  const text = [
-    ...rows,
-    view.stopping ? 'Stopping: requests under way may finish. Ctrl-C again ends at once.' : 'Ctrl-C stops',
-  ].map((row) => fit(printable(row), view.columns));
+  const text = [...rows, LAST_ROW[view.phase]].map((row) => fit(printable(row), view.columns));
   // The last row of a terminal is kept free: writing there scrolls.
-  const all = [...text.slice(0, -1), ...qr, ...text.slice(-1)];
+  const all = [...text.slice(0, -1), ...qr.map((row) => `${QR_COLOURS}${row}${PLAIN}`), ...text.slice(-1)];
   return all.length < view.rows ? all : [...all.slice(0, Math.max(1, view.rows - 2)), '…'];
 }
 

@@ -34,13 +34,16 @@ export interface StatusServer {
 }
 
 /** Throws what the file system throws; a tunnel works without it. */
-export function serveStatus(folder: string, pid: number, describe: () => StatusDocument): StatusServer {
+export function serveStatus(
+  folder: string,
+  owner: { readonly pid: number; readonly uid: number | undefined },
+  describe: () => StatusDocument,
+): StatusServer {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stats = statSync(folder);
-  if (process.getuid !== undefined && stats.uid !== process.getuid())
-    throw new Error(`${folder} belongs to another user`);
+  if (owner.uid !== undefined && stats.uid !== owner.uid) throw new Error(`${folder} belongs to another user`);
   chmodSync(folder, 0o700);
-  const path = join(folder, `${pid}.sock`);
+  const path = join(folder, `${owner.pid}.sock`);
   // A former process may have had our number.
   rmSync(path, { force: true });
   const server: Server = createServer((socket) => {
