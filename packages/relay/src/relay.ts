@@ -153,6 +153,7 @@ export class Relay {
       counters: this.#edgeCounters,
       limits: new VisitorLimits(limits.maxVisitors, limits.maxVisitorsPerAddress, trusted),
       trusted,
+      reportBug: (err) => this.#log.error({ event: 'fault', err }),
       timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, responseIdleMs: limits.idleTimeoutMs, waitMs },
     };
   }
