@@ -141,7 +141,7 @@ describe('SIGTERM to the agent', () => {
   it('ends WebSockets with a code or a plain end, never with silence', async () => {
     const origin = await startOrigin();
     const stage = await startStage(origin.port);
-    const socket = new WebSocket(`${stage.url.replace('http', 'ws')}/s`, { lookup: everythingIsHere } as ClientOptions);
+    const socket = new WebSocket(`${stage.url.replace('http', 'ws')}/s`, { lookup: everythingIsHere });
     await once(socket, 'open');
     const closed = once(socket, 'close');
     stage.agent.program.signal('SIGTERM');

@@ -26,7 +26,7 @@ async function open(options: ClientOptions = {}, protocols: string[] = []): Prom
     perMessageDeflate: false,
     maxPayload: 64 * 1024 * 1024,
     ...options,
-  } as ClientOptions);
+  });
   await within('the WebSocket opens', once(socket, 'open'));
   return socket;
 }

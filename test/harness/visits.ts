@@ -157,7 +157,7 @@ export async function visitWebSocket(url: string, ahead = 4): Promise<LongVisit>
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket`, {
     lookup: everythingIsHere,
     perMessageDeflate: false,
-  } as ClientOptions);
+  });
   let sent = 0;
   await within('the WebSocket opens', once(socket, 'open'));
   socket.on('message', (data) => {
