@@ -61,22 +61,35 @@ interface Established {
 
 interface LaneState {
   readonly lane: Lane;
+  readonly backoff: Backoff;
   epoch: number;
   pump: LanePump | undefined;
   since: number;
+  retryTimer: NodeJS.Timeout | undefined;
 }
+
+/** How often it is looked at whether the lanes are full. */
+const LANE_CHECK_MS = 1_000;
+/** Another lane is opened when all were this full at so many looks in a row … */
+const LANE_FULL_SHARE = 0.7;
+const LANE_FULL_LOOKS = 3;
+/** … on a line this long: on a short one a single kernel connection carries whatever the line does. */
+const LANE_MIN_RTT_MS = 20;
 
 export class LinkSession implements SessionEvents {
   readonly id = randomBytes(SESSION_ID_BYTES).toString('base64url');
   readonly #options: LinkSessionOptions;
   readonly #events: LinkSessionEvents;
   readonly #random = randomBytes(RANDOM_BYTES).toString('base64url');
+  /** For the first carrier; every lane has its own afterwards. */
   readonly #backoff = new Backoff();
   readonly #abort = new AbortController();
   #established: Established | undefined;
   #lanes: LaneState[] = [];
-  #retryTimer: NodeJS.Timeout | undefined;
+  #firstTry: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
+  #laneTimer: NodeJS.Timeout | undefined;
+  #fullLooks = 0;
   #over = false;
 
   constructor(options: LinkSessionOptions, events: LinkSessionEvents) {
@@ -98,7 +111,7 @@ export class LinkSession implements SessionEvents {
   }
 
   start(): void {
-    this.#tryAgain(0, 0);
+    this.#tryAgain(undefined, 0);
   }
 
   send(message: Message): void {
@@ -140,20 +153,22 @@ export class LinkSession implements SessionEvents {
     this.#finish(new PortholeError(code, detail), undefined);
   }
 
-  #tryAgain(laneIndex: number, delayMs: number): void {
+  /** `state` is undefined for the first carrier, which creates the session. */
+  #tryAgain(state: LaneState | undefined, delayMs: number): void {
     if (this.#over) return;
-    this.#retryTimer = setTimeout(() => {
-      this.#dial(laneIndex).catch((error: unknown) => this.#onDialFailed(laneIndex, error));
+    const timer = setTimeout(() => {
+      this.#dial(state).catch((error: unknown) => this.#onDialFailed(state, error));
     }, delayMs);
+    if (state === undefined) this.#firstTry = timer;
+    else state.retryTimer = timer;
   }
 
-  async #dial(laneIndex: number): Promise<void> {
+  async #dial(state: LaneState | undefined): Promise<void> {
     const carrier = await this.#options.dial(this.#abort.signal);
     if (this.#over) {
       carrier.destroy();
       return;
     }
-    const state = this.#lanes[laneIndex];
     const greeted = await greetRelay(carrier, (challenge) =>
       state === undefined ? this.#createHello(challenge, carrier) : this.#resumeHello(state, challenge, carrier),
     );
@@ -195,8 +210,26 @@ export class LinkSession implements SessionEvents {
     const key = deriveSessionKey(this.id, this.#random, welcome.random, keyingMaterial);
     const session = new Session({ role: 'agent', now: monotonicNow }, this);
     this.#established = { session, key, welcome };
-    this.#lanes = [{ lane: session.lanes[0] as Lane, epoch: 0, pump: undefined, since: 0 }];
-    this.#attach(this.#lanes[0] as LaneState, greeted, carrier, false);
+    const state = this.#addState(session.lanes[0] as Lane);
+    if (welcome.maxLanes > 1) this.#laneTimer = setInterval(() => this.#lookAtLanes(session, welcome.maxLanes), LANE_CHECK_MS);
+    this.#attach(state, greeted, carrier, false);
+  }
+
+  #addState(lane: Lane): LaneState {
+    const state: LaneState = { lane, backoff: new Backoff(), epoch: 0, pump: undefined, since: 0, retryTimer: undefined };
+    this.#lanes[lane.index] = state;
+    return state;
+  }
+
+  /** One kernel connection does not fill a long line: when every lane has been full for a while, one more is opened. */
+  #lookAtLanes(session: Session, maxLanes: number): void {
+    const full = this.#lanes.every(
+      ({ lane, pump }) => pump !== undefined && lane.minRttMs >= LANE_MIN_RTT_MS && lane.unackedBytes >= LANE_FULL_SHARE * lane.capBytes,
+    );
+    this.#fullLooks = full ? this.#fullLooks + 1 : 0;
+    if (this.#fullLooks < LANE_FULL_LOOKS || this.#lanes.length >= maxLanes) return;
+    this.#fullLooks = 0;
+    this.#tryAgain(this.#addState(session.addLane()), 0);
   }
 
   #onResumed(state: LaneState, greeted: Greeted, carrier: Carrier): void {
@@ -240,17 +273,17 @@ export class LinkSession implements SessionEvents {
   #onDetached(state: LaneState, pump: LanePump, reason: PortholeError | undefined): void {
     if (this.#over || state.pump !== pump) return;
     state.pump = undefined;
-    this.#backoff.lived(monotonicNow() - state.since, pump.bytesIn + pump.bytesOut);
-    const delayMs = this.#backoff.next();
+    state.backoff.lived(monotonicNow() - state.since, pump.bytesIn + pump.bytesOut);
+    const delayMs = state.backoff.next();
     if (!this.established) {
       const { graceMs } = (this.#established as Established).welcome;
       this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', `away for ${graceMs} ms`), graceMs);
       this.#events.onInterrupted(this, reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'), delayMs);
     }
-    this.#tryAgain(state.lane.index, delayMs);
+    this.#tryAgain(state, delayMs);
   }
 
-  #onDialFailed(laneIndex: number, error: unknown): void {
+  #onDialFailed(state: LaneState | undefined, error: unknown): void {
     if (this.#over) return;
     const reason = error instanceof PortholeError ? error : new PortholeError('INTERNAL', String(error), { cause: error });
     if (FINAL.has(reason.code)) {
@@ -261,18 +294,22 @@ export class LinkSession implements SessionEvents {
       this.close('SESSION_LOST', 'the relay does not know the session any more');
       return;
     }
-    const delayMs = this.#backoff.next();
+    const delayMs = (state?.backoff ?? this.#backoff).next();
     if (!this.established) this.#events.onInterrupted(this, reason, delayMs);
-    this.#tryAgain(laneIndex, delayMs);
+    this.#tryAgain(state, delayMs);
   }
 
   #finish(reason: PortholeError, farewell: Buffer | undefined): void {
     if (this.#over) return;
     this.#over = true;
     this.#abort.abort();
-    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#firstTry);
     clearTimeout(this.#graceTimer);
-    for (const state of this.#lanes) state.pump?.stop(farewell);
+    clearInterval(this.#laneTimer);
+    for (const state of this.#lanes) {
+      clearTimeout(state.retryTimer);
+      state.pump?.stop(farewell);
+    }
     this.#lanes = [];
     this.#events.onOver(this, reason);
   }
