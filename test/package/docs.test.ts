@@ -7,6 +7,9 @@ import * as frame from '../../packages/protocol/src/frame.ts';
 import { generatedPages } from '../../scripts/generated-pages.ts';
 import { readSourceTree, ROOT } from './source-tree.ts';
 
+/** Codes of doors that are not built yet: numbers are never reused, so they have theirs already. */
+const KEPT_FOR_LATER = ['BAD_CLIENT_HELLO', 'BAD_PROXY_HEADER', 'MISDIRECTED'];
+
 function page(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
 }
@@ -33,10 +36,10 @@ describe('the error table', () => {
 
   it('has no code that nothing uses', () => {
     const code = readSourceTree().filter((file) => file.path !== 'packages/protocol/src/errors.ts');
-    const unused = Object.keys(ERRORS).filter(
-      (name) => !code.some((file) => new RegExp(`['"\`]${name}['"\`]|\\b${name}:`).test(file.text)),
-    );
-    expect(unused).toEqual([]);
+    const isUsed = (name: string): boolean =>
+      code.some((file) => new RegExp(`['"\`]${name}['"\`]|\\b${name}:`).test(file.text));
+    const unused = Object.keys(ERRORS).filter((name) => !isUsed(name));
+    expect(unused.toSorted((a, b) => a.localeCompare(b))).toEqual(KEPT_FOR_LATER);
   });
 });
 

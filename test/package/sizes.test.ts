@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readSourceTree } from './source-tree.ts';
 
 /** A file beyond this has a sentence with `One piece` at its top that says why. */
-const LOOK_TWICE_LINES = 400;
+const LOOK_TWICE_LINES = 450;
 
 const files = readSourceTree().map(({ path, text }) => ({ path, text, lines: text.split('\n').length }));
 
