@@ -98,7 +98,11 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
     it('refuses another identity and says who can free the name, without saying who has it', () => {
       claim('ann@secret', 'a');
       const outcome = registry.claim(claimOf('bob', 'b', { host: 'shop.example.com' }));
-      expect(outcome).toMatchObject({ ok: false, code: 'NAME_TAKEN', detail: expect.stringContaining('its holder or the operator') });
+      expect(outcome).toMatchObject({
+        ok: false,
+        code: 'NAME_TAKEN',
+        detail: expect.stringContaining('its holder or the operator'),
+      });
       expect(JSON.stringify(outcome)).not.toContain('ann@secret');
       expect(answererOf()).toBe('a');
       expect(lost).toEqual([]);
@@ -107,7 +111,7 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
     it('gives one of 1,000 racing identities the name, and it keeps it', async () => {
       const outcomes = await Promise.all(
         Array.from({ length: 1000 }, async (_, index) => {
-          await null;
+          await Promise.resolve();
           return registry.claim(claimOf(`user${index}`, `t${index}`, { host: 'race.example.com' }));
         }),
       );
@@ -140,12 +144,11 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
     });
 
     it('lets an old holder that hears of its loss do anything without harm', () => {
-      let old: Lease | undefined;
       const onLost = (): void => {
-        old?.suspend();
-        old?.release();
+        old.suspend();
+        old.release();
       };
-      old = claim('ann', 'old', undefined, { onLost });
+      const old: Lease = claim('ann', 'old', undefined, { onLost });
       claim('ann', 'new');
       expect(answererOf()).toBe('new');
     });
@@ -257,7 +260,9 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
     });
 
     it('refuses more leases than it may hold', () => {
-      const leases = Array.from({ length: CONTRACT_LIMITS.maxLeases }, (_, index) => claim(`u${index}`, 'x', `n${index}.example.com`));
+      const leases = Array.from({ length: CONTRACT_LIMITS.maxLeases }, (_, index) =>
+        claim(`u${index}`, 'x', `n${index}.example.com`),
+      );
       expect(refusalOf('late', { host: 'late.example.com' })).toBe('RELAY_FULL');
       leases[0]?.release();
       claim('late', 'late', 'late.example.com');

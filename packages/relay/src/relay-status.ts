@@ -2,7 +2,7 @@
 import type { AgentSession } from './agents/agent-session.ts';
 import type { RelayInsides } from './relay.ts';
 
-export interface SessionStatus {
+interface SessionStatus {
   /** The first characters of its id; the whole of it would be half a secret. */
   readonly id: string;
   readonly identity: string;
@@ -18,7 +18,7 @@ export interface SessionStatus {
   readonly tunnels: readonly TunnelStatus[];
 }
 
-export interface TunnelStatus {
+interface TunnelStatus {
   readonly protocol: string;
   readonly name: string;
   readonly url: string;

@@ -32,7 +32,12 @@ describe('tokens', () => {
     const scope = { names: ['a', 'b-*'], ports: [{ first: 7000, last: 7010 }], maxTunnels: 3 };
     const { printed, record } = await tokens.create('ann', scope);
     expect(printed).toMatch(/^ph_[a-z2-7]{12}_[A-Za-z0-9_-]{43}$/);
-    expect(await access.authenticate(` ${printed}\n`)).toEqual({ ok: true, identity: 'ann', tokenId: record.id, scope });
+    expect(await access.authenticate(` ${printed}\n`)).toEqual({
+      ok: true,
+      identity: 'ann',
+      tokenId: record.id,
+      scope,
+    });
   });
 
   it('let nobody else in', async () => {
@@ -42,7 +47,17 @@ describe('tokens', () => {
     const mixed = printed.slice(0, 16) + other.printed.slice(16);
     expect(await access.authenticate(undefined)).toMatchObject({ code: 'TOKEN_MISSING' });
     expect(await access.authenticate(' ')).toMatchObject({ code: 'TOKEN_MISSING' });
-    for (const wrong of [flipped, mixed, printed.slice(0, -1), `${printed}x`, printed.toUpperCase(), 'ph_', 'ph_a_b', '../tokens/x', 'x'.repeat(100_000)]) {
+    for (const wrong of [
+      flipped,
+      mixed,
+      printed.slice(0, -1),
+      `${printed}x`,
+      printed.toUpperCase(),
+      'ph_',
+      'ph_a_b',
+      '../tokens/x',
+      'x'.repeat(100_000),
+    ]) {
       expect(await access.authenticate(wrong)).toMatchObject({ ok: false, code: 'TOKEN_INVALID' });
     }
   });
@@ -73,7 +88,9 @@ describe('tokens', () => {
   it('do not say that they are revoked to somebody who only knows the id', async () => {
     const { printed, record } = await tokens.create('ann', {});
     await tokens.revoke(record.id);
-    expect(await access.authenticate(`${printed.slice(0, 16)}${'A'.repeat(43)}`)).toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(await access.authenticate(`${printed.slice(0, 16)}${'A'.repeat(43)}`)).toMatchObject({
+      code: 'TOKEN_INVALID',
+    });
   });
 
   it('vouch for nobody when their record is damaged', async () => {
@@ -95,7 +112,8 @@ describe('tokens', () => {
 
   it('belong to users with sensible names', () => {
     for (const user of ['ann', 'ann.b@example.com', 'team-7', 'A_b+c']) expect(checkUser(user)).toBe(user);
-    for (const user of ['', '-ann', 'a b', 'a/b', 'ä', 'x'.repeat(65)]) expect(() => checkUser(user)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    for (const user of ['', '-ann', 'a b', 'a/b', 'ä', 'x'.repeat(65)])
+      expect(() => checkUser(user)).toThrow(expect.objectContaining({ code: 'USAGE' }));
   });
 });
 
@@ -138,7 +156,8 @@ describe('names', () => {
 
   it('are matched by patterns with one star', () => {
     expect(parseNamePatterns('a, B-*,*-c,*')).toEqual(['a', 'b-*', '*-c', '*']);
-    for (const text of ['', 'a,,b', 'a b', 'a.b', '**', 'a*b*', 'ä', 'x'.repeat(64)]) expect(parseNamePatterns(text)).toBeUndefined();
+    for (const text of ['', 'a,,b', 'a b', 'a.b', '**', 'a*b*', 'ä', 'x'.repeat(64)])
+      expect(parseNamePatterns(text)).toBeUndefined();
     const allowed = (pattern: string, name: string): boolean => allowsName({ names: [pattern] }, name);
     expect(allowed('a*a', 'a')).toBe(false);
     expect(allowed('a*a', 'aa')).toBe(false);
@@ -158,8 +177,19 @@ describe('names', () => {
 
 describe('ports', () => {
   it('are allowed by range', async () => {
-    const ann = await enter('ann', { ports: [{ first: 7000, last: 7001 }, { first: 9000, last: 9000 }] });
-    expect([6999, 7000, 7001, 7002, 9000].map((port) => access.mayUsePort(ann, port).ok)).toEqual([false, true, true, false, true]);
+    const ann = await enter('ann', {
+      ports: [
+        { first: 7000, last: 7001 },
+        { first: 9000, last: 9000 },
+      ],
+    });
+    expect([6999, 7000, 7001, 7002, 9000].map((port) => access.mayUsePort(ann, port).ok)).toEqual([
+      false,
+      true,
+      true,
+      false,
+      true,
+    ]);
     expect(access.mayUsePort(await enter('bob'), 1)).toEqual({ ok: true });
   });
 });

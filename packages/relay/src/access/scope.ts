@@ -42,5 +42,7 @@ export function fitName(scope: Scope, random: string): string | undefined {
 function matches(pattern: string, name: string): boolean {
   const star = pattern.indexOf('*');
   if (star === -1) return pattern === name;
-  return name.length >= pattern.length && name.startsWith(pattern.slice(0, star)) && name.endsWith(pattern.slice(star + 1));
+  return (
+    name.length >= pattern.length && name.startsWith(pattern.slice(0, star)) && name.endsWith(pattern.slice(star + 1))
+  );
 }

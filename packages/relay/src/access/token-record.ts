@@ -42,7 +42,15 @@ export function encodeTokenRecord({ user, hash, scope, createdAt, revokedAt }: T
 export function parseTokenRecord(document: StoredDocument): TokenRecord | undefined {
   const parsed = RECORD.safeParse(document.value);
   if (!parsed.success) return undefined;
-  const { user, hash, names, ports, max_tunnels: maxTunnels, created_at: createdAt, revoked_at: revokedAt } = parsed.data;
+  const {
+    user,
+    hash,
+    names,
+    ports,
+    max_tunnels: maxTunnels,
+    created_at: createdAt,
+    revoked_at: revokedAt,
+  } = parsed.data;
   const scope = {
     ...(names === undefined ? {} : { names }),
     ...(ports === undefined ? {} : { ports }),

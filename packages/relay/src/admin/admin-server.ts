@@ -34,7 +34,12 @@ export class AdminServer {
   constructor(address: ListenAddress, sources: AdminSources) {
     this.#address = address;
     this.#sources = sources;
-    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 16 * 1024 });
+    this.#server = createServer({
+      requestTimeout: 10_000,
+      headersTimeout: 5000,
+      keepAliveTimeout: 5000,
+      maxHeaderSize: 16 * 1024,
+    });
     this.#server.maxConnections = 128;
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
@@ -83,8 +88,14 @@ export class AdminServer {
 
   async #reply(request: IncomingMessage): Promise<Reply> {
     const allowed = maySee(request.headers, isLoopback(this.#address));
-    if (!allowed) return { status: 403, type: TEXT, body: 'Web pages have no business here. Use http://127.0.0.1 or http://localhost.\n' };
-    if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'Only GET and HEAD.\n' };
+    if (!allowed)
+      return {
+        status: 403,
+        type: TEXT,
+        body: 'Web pages have no business here. Use http://127.0.0.1 or http://localhost.\n',
+      };
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return { status: 405, type: TEXT, body: 'Only GET and HEAD.\n' };
     switch (request.url?.split('?', 1)[0]) {
       case '/healthz':
         return { status: 200, type: TEXT, body: 'ok\n' };
@@ -95,7 +106,11 @@ export class AdminServer {
       case '/metrics':
         return { status: 200, type: this.#sources.metrics.contentType, body: await this.#sources.metrics.render() };
       case '/api/status':
-        return { status: 200, type: 'application/json', body: `${JSON.stringify(this.#sources.status(), undefined, 2)}\n` };
+        return {
+          status: 200,
+          type: 'application/json',
+          body: `${JSON.stringify(this.#sources.status(), undefined, 2)}\n`,
+        };
       default:
         return { status: 404, type: TEXT, body: 'There are /healthz, /readyz, /metrics and /api/status.\n' };
     }

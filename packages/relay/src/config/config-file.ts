@@ -15,7 +15,9 @@ export interface ReadFile {
 }
 
 /** Every path and every part of one: what a key may be. */
-const SECTIONS: ReadonlySet<string> = new Set(OPTION_PATHS.flatMap((path) => (path.includes('.') ? path.slice(0, path.indexOf('.')) : [])));
+const SECTIONS: ReadonlySet<string> = new Set(
+  OPTION_PATHS.flatMap((path) => (path.includes('.') ? path.slice(0, path.indexOf('.')) : [])),
+);
 const PATHS: ReadonlySet<string> = new Set(OPTION_PATHS);
 
 /** `file` is only for the messages. */
@@ -25,7 +27,8 @@ export function readConfigText(text: string, file: string): ReadFile {
   for (const error of document.errors) reader.fault(error.pos[0], '', firstLine(error.message));
   if (reader.faults.length > 0) return reader;
   if (isMap(document.contents)) reader.readMap(document.contents, '');
-  else if (document.contents !== null && !isEmptyScalar(document.contents)) reader.fault(0, '', 'must be a list of `key: value` lines');
+  else if (document.contents !== null && !isEmptyScalar(document.contents))
+    reader.fault(0, '', 'must be a list of `key: value` lines');
   return reader;
 }
 
@@ -56,7 +59,8 @@ class FileReader implements ReadFile {
 
   #readSection(path: string, value: Node | null, offset: number): void {
     if (isMap(value)) this.readMap(value, `${path}.`);
-    else if (value !== null && !isEmptyScalar(value)) this.fault(value.range?.[0] ?? offset, path, 'must be a section with keys of its own');
+    else if (value !== null && !isEmptyScalar(value))
+      this.fault(value.range?.[0] ?? offset, path, 'must be a section with keys of its own');
   }
 
   #readValue(path: string, value: Node | null, offset: number): void {
@@ -86,7 +90,9 @@ function isEmptyScalar(node: unknown): boolean {
 function unknownKey(path: string, prefix: string): string {
   const known = [...PATHS, ...SECTIONS].filter((candidate) => prefix === '' || candidate.startsWith(prefix));
   // Somebody may have left out or added the section, so all paths are candidates for the last part.
-  const guess = nearest(path, known) ?? OPTION_PATHS.find((candidate) => candidate.endsWith(`.${path}`) || path.endsWith(`.${candidate}`));
+  const guess =
+    nearest(path, known) ??
+    OPTION_PATHS.find((candidate) => candidate.endsWith(`.${path}`) || path.endsWith(`.${candidate}`));
   return guess === undefined ? 'there is no such option' : `there is no such option; did you mean ${guess}?`;
 }
 

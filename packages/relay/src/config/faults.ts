@@ -16,7 +16,7 @@ export interface ConfigFault {
 }
 
 /** `relay.yml:3:7: limits.max_fields: …`, `PORTHOLE_RELAY_HTTP: …`, `--http: …`. */
-export function formatFault({ source, path, message }: ConfigFault): string {
+function formatFault({ source, path, message }: ConfigFault): string {
   switch (source.kind) {
     case 'file':
       return `${source.file}:${source.line}:${source.column}: ${path === '' ? '' : `${path}: `}${message}`;

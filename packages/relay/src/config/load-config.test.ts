@@ -34,7 +34,9 @@ function outcomeOf(parts: ReadonlyMap<string, string>): string {
   };
   try {
     const loaded = loadConfig(sources);
-    const set = printConfig(loaded).split('\n').filter((line) => !line.endsWith('# default') && line !== '' && !line.endsWith(':'));
+    const set = printConfig(loaded)
+      .split('\n')
+      .filter((line) => !line.endsWith('# default') && line !== '' && !line.endsWith(':'));
     return `${set.map((line) => line.replace(/ +#/, '  #')).join('\n')}\n`;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -64,7 +66,13 @@ describe('the configuration', () => {
   });
 
   it('reads back what it prints', () => {
-    const flags = { domain: 'a.example.com,b.example.com', http: '[::1]:80', 'tcp.ports': '1-3', open: 'false', admin: 'off' };
+    const flags = {
+      domain: 'a.example.com,b.example.com',
+      http: '[::1]:80',
+      'tcp.ports': '1-3',
+      open: 'false',
+      admin: 'off',
+    };
     const first = loadConfig({ flags, workingDir: '/srv' });
     const second = loadConfig({ file: { path: '/srv/relay.yml', text: printConfig(first) }, workingDir: '/elsewhere' });
     expect(second.config).toEqual(first.config);
@@ -96,8 +104,16 @@ describe('the configuration', () => {
   });
 
   it('points at variables that look mistyped, and not at those Kubernetes sets', () => {
-    const environment = { PORTHOLE_RELAY_DOMIAN: 'x', PORTHOLE_RELAY_SERVICE_HOST: '10.0.0.1', PORTHOLE_RELAY_PORT_80_TCP: 'tcp://10.0.0.1:80', PORTHOLE_RELAY_CONFIG: 'f', OTHER: '1' };
-    expect(loadConfig({ environment, workingDir: '/' }).warnings).toEqual(['PORTHOLE_RELAY_DOMIAN is no option; did you mean PORTHOLE_RELAY_DOMAIN?']);
+    const environment = {
+      PORTHOLE_RELAY_DOMIAN: 'x',
+      PORTHOLE_RELAY_SERVICE_HOST: '10.0.0.1',
+      PORTHOLE_RELAY_PORT_80_TCP: 'tcp://10.0.0.1:80',
+      PORTHOLE_RELAY_CONFIG: 'f',
+      OTHER: '1',
+    };
+    expect(loadConfig({ environment, workingDir: '/' }).warnings).toEqual([
+      'PORTHOLE_RELAY_DOMIAN is no option; did you mean PORTHOLE_RELAY_DOMAIN?',
+    ]);
   });
 
   it('prints public URLs without the port that goes without saying', () => {

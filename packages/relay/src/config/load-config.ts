@@ -41,7 +41,9 @@ export function loadConfig(input: ConfigSources): LoadedConfig {
     sources.set(path, raw.source);
     const parsed = option.type.schema.safeParse(raw.value);
     if (parsed.success) values[path] = parsed.data;
-    else for (const issue of parsed.error.issues) faults.push({ source: raw.source, path: pathOf(path, issue.path), message: issue.message });
+    else
+      for (const issue of parsed.error.issues)
+        faults.push({ source: raw.source, path: pathOf(path, issue.path), message: issue.message });
   }
   // Every value has been through its schema or is the default.
   const typed = values as OptionValues;
@@ -51,7 +53,11 @@ export function loadConfig(input: ConfigSources): LoadedConfig {
   return { config: deepFreeze(config), values: typed, sources, warnings: mistypedVariables(input.environment ?? {}) };
 }
 
-function rawValue(path: OptionPath, input: ConfigSources, file: ReadonlyMap<string, RawValue> | undefined): RawValue | undefined {
+function rawValue(
+  path: OptionPath,
+  input: ConfigSources,
+  file: ReadonlyMap<string, RawValue> | undefined,
+): RawValue | undefined {
   const flag = input.flags?.[path];
   if (flag !== undefined) return { value: flag, source: { kind: 'flag', name: flagName(path) ?? path } };
   const name = environmentName(path);
@@ -66,7 +72,10 @@ function mistypedVariables(environment: Readonly<Record<string, string | undefin
   return Object.keys(environment).flatMap((name) => {
     if (!name.startsWith('PORTHOLE_RELAY_') || known.has(name)) return [];
     const suffix = name.slice('PORTHOLE_RELAY_'.length);
-    const guess = nearest(suffix, OPTION_PATHS.map((path) => environmentName(path).slice('PORTHOLE_RELAY_'.length)));
+    const guess = nearest(
+      suffix,
+      OPTION_PATHS.map((path) => environmentName(path).slice('PORTHOLE_RELAY_'.length)),
+    );
     return guess === undefined ? [] : [`${name} is no option; did you mean PORTHOLE_RELAY_${guess}?`];
   });
 }
@@ -113,21 +122,36 @@ function toConfig(values: OptionValues, baseDir: string): RelayConfig {
 }
 
 /** What only shows when everything is known. */
-function* faultsOfWhole(config: RelayConfig, values: OptionValues, sourceOf: (path: OptionPath) => Source): Iterable<ConfigFault> {
+function* faultsOfWhole(
+  config: RelayConfig,
+  values: OptionValues,
+  sourceOf: (path: OptionPath) => Source,
+): Iterable<ConfigFault> {
   const fault = (path: OptionPath, message: string): ConfigFault => ({ source: sourceOf(path), path, message });
   if (config.open) {
     for (const path of reachableFromOutside(config)) {
-      yield fault('open', `a relay without tokens must listen on loopback only, and ${path} does not: set it to 127.0.0.1, or make tokens and leave \`open\` out`);
+      yield fault(
+        'open',
+        `a relay without tokens must listen on loopback only, and ${path} does not: set it to 127.0.0.1, or make tokens and leave \`open\` out`,
+      );
     }
   }
   if (config.publicUrl !== undefined && !config.domains.includes(config.publicUrl.host)) {
-    yield fault('public_url', `its host ${config.publicUrl.host} is none of the domains (${config.domains.join(', ')})`);
+    yield fault(
+      'public_url',
+      `its host ${config.publicUrl.host} is none of the domains (${config.domains.join(', ')})`,
+    );
   }
   const repeated = config.domains.find((domain, index) => config.domains.indexOf(domain) !== index);
   if (repeated !== undefined) yield fault('domain', `${repeated} is given twice`);
   const taken = [config.http.port, config.admin?.port].find((port) => port !== undefined && holds(config, port));
   if (taken !== undefined) yield fault('tcp.ports', `port ${taken} is among them, but the relay itself listens there`);
-  if (config.admin !== undefined && config.admin.port !== 0 && config.admin.port === config.http.port && config.admin.host === config.http.host) {
+  if (
+    config.admin !== undefined &&
+    config.admin.port !== 0 &&
+    config.admin.port === config.http.port &&
+    config.admin.host === config.http.host
+  ) {
     yield fault('admin', 'must differ from `http`');
   }
 }

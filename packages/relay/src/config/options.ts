@@ -33,7 +33,12 @@ export interface Option<T> {
   readonly secret?: true;
 }
 
-function option<T>(type: OptionType<T>, fallback: NoInfer<T>, help: string, rest?: Pick<Option<T>, 'flag' | 'secret'>): Option<T> {
+function option<T>(
+  type: OptionType<T>,
+  fallback: NoInfer<T>,
+  help: string,
+  rest?: Pick<Option<T>, 'flag' | 'secret'>,
+): Option<T> {
   return { type, fallback, help, ...rest };
 }
 
@@ -45,19 +50,27 @@ const noPorts: readonly PortRange[] = [];
 const loopback = (port: number): ListenAddress => ({ host: '127.0.0.1', port });
 
 /** By path in the file. The order is that of the documentation. */
-export const OPTIONS = {
+const OPTIONS = {
   domain: option(
     list(domainName, 64),
     none,
     'Domains whose subdomains tunnels get; the first is the default one. DNS must lead `*.<domain>` to this relay. Default: the host of `public_url`, else `localhost`.',
   ),
-  http: option(listenAddress, loopback(8080), 'Where visitors and agents reach the relay over HTTP. `:80` is every address of the machine.'),
+  http: option(
+    listenAddress,
+    loopback(8080),
+    'Where visitors and agents reach the relay over HTTP. `:80` is every address of the machine.',
+  ),
   public_url: option(
     optional(publicUrl),
     undefined,
     'How visitors reach `http` from outside when something stands in front (Caddy, nginx, a port mapping): gives scheme and port of the URLs printed.',
   ),
-  data: option(text, './data', 'Folder of the store: tokens, reserved names, leases. Relative to the configuration file, or to the working directory when there is none.'),
+  data: option(
+    text,
+    './data',
+    'Folder of the store: tokens, reserved names, leases. Relative to the configuration file, or to the working directory when there is none.',
+  ),
   admin: option(
     listenAddressOrOff,
     loopback(9464),
@@ -70,27 +83,116 @@ export const OPTIONS = {
     none,
     'Whose `X-Forwarded-*` fields are believed. Everybody else’s are replaced.',
   ),
-  open: option(yesNo, false, 'Let agents in without a token. Refused unless every address of the relay is a loopback one.'),
-  grace: option(duration({ minMs: 0, maxMs: 24 * HOUR }), MINUTE, 'How long the session and the address of an agent that is away are kept.'),
-  wait: option(duration({ minMs: 0, maxMs: HOUR }), 10_000, 'How long a request waits for an agent that is away before it is answered with 503.'),
-  drain: option(duration({ minMs: 0, maxMs: 24 * HOUR }), 30_000, 'How long what is under way may take to finish when the relay stops.'),
-  heartbeat: option(duration({ minMs: 100, maxMs: 10 * MINUTE }), 10_000, 'How often a silent carrier is tried; a dead one is dropped within two heartbeats.'),
-  log_level: option(choice('debug', 'info', 'warn', 'error', 'off'), 'info', 'How much is logged, one JSON line per event on standard error.'),
+  open: option(
+    yesNo,
+    false,
+    'Let agents in without a token. Refused unless every address of the relay is a loopback one.',
+  ),
+  grace: option(
+    duration({ minMs: 0, maxMs: 24 * HOUR }),
+    MINUTE,
+    'How long the session and the address of an agent that is away are kept.',
+  ),
+  wait: option(
+    duration({ minMs: 0, maxMs: HOUR }),
+    10_000,
+    'How long a request waits for an agent that is away before it is answered with 503.',
+  ),
+  drain: option(
+    duration({ minMs: 0, maxMs: 24 * HOUR }),
+    30_000,
+    'How long what is under way may take to finish when the relay stops.',
+  ),
+  heartbeat: option(
+    duration({ minMs: 100, maxMs: 10 * MINUTE }),
+    10_000,
+    'How often a silent carrier is tried; a dead one is dropped within two heartbeats.',
+  ),
+  log_level: option(
+    choice('debug', 'info', 'warn', 'error', 'off'),
+    'info',
+    'How much is logged, one JSON line per event on standard error.',
+  ),
 
-  'limits.max_sessions': option(count(1, 10_000_000), 10_000, 'Agents’ sessions, those of agents that are away included; past it agents are refused with `RELAY_FULL` and try again.', FILE_ONLY),
-  'limits.max_streams_per_session': option(count(1, 1_000_000), 4096, 'Exchanges and raw connections of one session at a time; past it visitors get 503 `STREAM_LIMIT`.', FILE_ONLY),
-  'limits.max_tunnels': option(count(1, 10_000_000), 20_000, 'Tunnels of all agents together; past it claims are refused with `RELAY_FULL`.', FILE_ONLY),
-  'limits.max_tunnels_per_user': option(count(1, 10_000_000), 5000, 'Tunnels of one user, unless a token says less; past it claims are refused with `TUNNEL_LIMIT`.', FILE_ONLY),
-  'limits.max_visitors': option(count(1, 10_000_000), 20_000, 'Visitors’ connections, HTTP and TCP together; past it new ones are closed at once.', FILE_ONLY),
-  'limits.max_visitors_per_address': option(count(1, 10_000_000), 2000, 'Connections of one visitor’s address; trusted proxies are exempt.', FILE_ONLY),
-  'limits.max_waiting': option(count(0, 1_000_000), 4096, 'Requests that wait for agents that are away, in all; past it visitors get 503 `WAIT_LIMIT`.', FILE_ONLY),
+  'limits.max_sessions': option(
+    count(1, 10_000_000),
+    10_000,
+    'Agents’ sessions, those of agents that are away included; past it agents are refused with `RELAY_FULL` and try again.',
+    FILE_ONLY,
+  ),
+  'limits.max_streams_per_session': option(
+    count(1, 1_000_000),
+    4096,
+    'Exchanges and raw connections of one session at a time; past it visitors get 503 `STREAM_LIMIT`.',
+    FILE_ONLY,
+  ),
+  'limits.max_tunnels': option(
+    count(1, 10_000_000),
+    20_000,
+    'Tunnels of all agents together; past it claims are refused with `RELAY_FULL`.',
+    FILE_ONLY,
+  ),
+  'limits.max_tunnels_per_user': option(
+    count(1, 10_000_000),
+    5000,
+    'Tunnels of one user, unless a token says less; past it claims are refused with `TUNNEL_LIMIT`.',
+    FILE_ONLY,
+  ),
+  'limits.max_visitors': option(
+    count(1, 10_000_000),
+    20_000,
+    'Visitors’ connections, HTTP and TCP together; past it new ones are closed at once.',
+    FILE_ONLY,
+  ),
+  'limits.max_visitors_per_address': option(
+    count(1, 10_000_000),
+    2000,
+    'Connections of one visitor’s address; trusted proxies are exempt.',
+    FILE_ONLY,
+  ),
+  'limits.max_waiting': option(
+    count(0, 1_000_000),
+    4096,
+    'Requests that wait for agents that are away, in all; past it visitors get 503 `WAIT_LIMIT`.',
+    FILE_ONLY,
+  ),
   'limits.max_waiting_per_tunnel': option(count(0, 1_000_000), 256, 'The same for one tunnel.', FILE_ONLY),
-  'limits.max_head_bytes': option(size(1024, 16 * 1024 ** 2), 64 * 1024, 'Size of a request’s head; past it 431 `HEAD_TOO_LARGE`.', FILE_ONLY),
-  'limits.max_fields': option(count(1, 100_000), 256, 'Number of a request’s header fields; past it 431 `TOO_MANY_FIELDS`.', FILE_ONLY),
-  'limits.max_target_bytes': option(size(256, 1024 ** 2), 16 * 1024, 'Length of a request’s target; past it 414 `TARGET_TOO_LONG`.', FILE_ONLY),
-  'limits.head_timeout': option(duration({ minMs: 100, maxMs: HOUR }), 30_000, 'How long a visitor may take to send a head; then 408 `HEAD_TIMEOUT`.', FILE_ONLY),
-  'limits.idle_timeout': option(duration({ minMs: 1000, maxMs: 24 * HOUR, mayBeOff: true }), 75_000, 'How long a visitor’s connection is kept between two requests. Never cuts a request, a stream or a WebSocket.', FILE_ONLY),
-  'limits.handshake_timeout': option(duration({ minMs: 100, maxMs: 10 * MINUTE }), 10_000, 'How long an agent may take to say who it is.', FILE_ONLY),
+  'limits.max_head_bytes': option(
+    size(1024, 16 * 1024 ** 2),
+    64 * 1024,
+    'Size of a request’s head; past it 431 `HEAD_TOO_LARGE`.',
+    FILE_ONLY,
+  ),
+  'limits.max_fields': option(
+    count(1, 100_000),
+    256,
+    'Number of a request’s header fields; past it 431 `TOO_MANY_FIELDS`.',
+    FILE_ONLY,
+  ),
+  'limits.max_target_bytes': option(
+    size(256, 1024 ** 2),
+    16 * 1024,
+    'Length of a request’s target; past it 414 `TARGET_TOO_LONG`.',
+    FILE_ONLY,
+  ),
+  'limits.head_timeout': option(
+    duration({ minMs: 100, maxMs: HOUR }),
+    30_000,
+    'How long a visitor may take to send a head; then 408 `HEAD_TIMEOUT`.',
+    FILE_ONLY,
+  ),
+  'limits.idle_timeout': option(
+    duration({ minMs: 1000, maxMs: 24 * HOUR, mayBeOff: true }),
+    75_000,
+    'How long a visitor’s connection is kept between two requests. Never cuts a request, a stream or a WebSocket.',
+    FILE_ONLY,
+  ),
+  'limits.handshake_timeout': option(
+    duration({ minMs: 100, maxMs: 10 * MINUTE }),
+    10_000,
+    'How long an agent may take to say who it is.',
+    FILE_ONLY,
+  ),
 } as const;
 
 export type OptionPath = keyof typeof OPTIONS;
@@ -99,10 +201,6 @@ export type OptionPath = keyof typeof OPTIONS;
 export type OptionValues = { readonly [P in OptionPath]: (typeof OPTIONS)[P] extends Option<infer T> ? T : never };
 
 export const OPTION_PATHS = Object.keys(OPTIONS) as readonly OptionPath[];
-
-export function isOptionPath(path: string): path is OptionPath {
-  return Object.hasOwn(OPTIONS, path);
-}
 
 export function optionAt(path: OptionPath): Option<unknown> {
   return OPTIONS[path] as Option<unknown>;

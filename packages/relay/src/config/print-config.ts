@@ -23,7 +23,9 @@ function printValue(path: OptionPath, value: unknown): string {
   if (option.secret === true && value !== undefined) return '"***"';
   const printed = option.type.print(value);
   if (Array.isArray(printed)) return `[${printed.map((item) => JSON.stringify(item)).join(', ')}]`;
-  return typeof printed === 'string' && printed !== '' && !/^[\w./-]+$/.test(printed) ? JSON.stringify(printed) : String(printed);
+  return typeof printed === 'string' && printed !== '' && !/^[\w./-]+$/.test(printed)
+    ? JSON.stringify(printed)
+    : String(printed);
 }
 
 function describe(source: Source | undefined): string {

@@ -90,7 +90,8 @@ export function duration({ minMs, maxMs, mayBeOff = false }: DurationOptions): O
     (text) => {
       if (mayBeOff && text === 'off') return 0;
       const match = /^(\d{1,9}(?:\.\d{1,3})?) ?(ms|s|m|h)$/.exec(text);
-      const ms = match === null ? Number.NaN : Math.round(Number(match[1]) * (TIME_UNITS[match[2] ?? ''] ?? Number.NaN));
+      const ms =
+        match === null ? Number.NaN : Math.round(Number(match[1]) * (TIME_UNITS[match[2] ?? ''] ?? Number.NaN));
       return ms >= minMs && ms <= maxMs ? ms : undefined;
     },
     (ms) => (mayBeOff && ms === 0 ? 'off' : printDuration(ms)),
@@ -105,11 +106,21 @@ function printDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-export const text: OptionType<string> = scalarType('path', 'a path', (value) => (value === '' ? undefined : value), (value) => value);
+export const text: OptionType<string> = scalarType(
+  'path',
+  'a path',
+  (value) => (value === '' ? undefined : value),
+  (value) => value,
+);
 
 const LISTEN = 'an address such as 127.0.0.1:8080, [::1]:8080 or :8080';
 
-export const listenAddress: OptionType<ListenAddress> = scalarType('address', LISTEN, readListenAddress, printListenAddress);
+export const listenAddress: OptionType<ListenAddress> = scalarType(
+  'address',
+  LISTEN,
+  readListenAddress,
+  printListenAddress,
+);
 
 /** `off` is null in code. */
 export const listenAddressOrOff: OptionType<ListenAddress | 'off'> = scalarType<ListenAddress | 'off'>(
@@ -142,7 +153,12 @@ export function printListenAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-export const ipAddress: OptionType<string> = scalarType('IP address', 'an IP address', (value) => (isIP(value) === 0 ? undefined : value), (value) => value);
+export const ipAddress: OptionType<string> = scalarType(
+  'IP address',
+  'an IP address',
+  (value) => (isIP(value) === 0 ? undefined : value),
+  (value) => value,
+);
 
 export const domainName: OptionType<string> = scalarType(
   'host name',
@@ -170,7 +186,13 @@ export const addressBlock: OptionType<string> = scalarType(
 /** As a YAML list, or as one text with commas, which is the only form for the environment and flags. */
 export function list<T>(item: OptionType<T>, max: number): OptionType<readonly T[]> {
   const schema = z.preprocess(
-    (value) => (typeof value === 'string' ? value.split(',').map((part) => part.trim()).filter((part) => part !== '') : value),
+    (value) =>
+      typeof value === 'string'
+        ? value
+            .split(',')
+            .map((part) => part.trim())
+            .filter((part) => part !== '')
+        : value,
     z.array(item.schema, { error: 'must be a list' }).max(max, { error: `at most ${max}` }),
   );
   return { name: `list of ${item.name}`, schema, print: (values) => values.map((value) => String(item.print(value))) };
@@ -189,7 +211,16 @@ export const publicUrl: OptionType<PublicUrl> = scalarType(
   (value) => {
     const url = URL.canParse(value) ? new URL(value) : undefined;
     const scheme = url?.protocol === 'https:' ? 'https' : url?.protocol === 'http:' ? 'http' : undefined;
-    if (url === undefined || scheme === undefined || url.origin !== value.toLowerCase().replace(/\/$/, '').replace(scheme === 'https' ? /:443$/ : /:80$/, '')) return undefined;
+    if (
+      url === undefined ||
+      scheme === undefined ||
+      url.origin !==
+        value
+          .toLowerCase()
+          .replace(/\/$/, '')
+          .replace(scheme === 'https' ? /:443$/ : /:80$/, '')
+    )
+      return undefined;
     const port = url.port === '' ? (scheme === 'https' ? 443 : 80) : Number(url.port);
     return { scheme, host: url.hostname.replace(/^\[|\]$/g, ''), port };
   },

@@ -27,6 +27,40 @@ export interface LogDestination {
   write(line: string): void;
 }
 
+/** How much waits for a reader that does not read; what comes then is dropped, and the relay goes on. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+const FLUSH_PATIENCE_MS = 500;
+
+export interface LogOutput extends LogDestination {
+  /** Lines lost because nobody read. */
+  readonly dropped: number;
+  /** Resolves when everything is written, or after half a second. */
+  flush(): Promise<void>;
+}
+
+/** Writes to a file descriptor without ever blocking or failing the process: an unread or closed pipe costs lines only. */
+export function openLogOutput(descriptor: number): LogOutput {
+  const output = pino.destination({ dest: descriptor, sync: false, maxLength: MAX_WAITING_BYTES });
+  let dropped = 0;
+  output.on('drop', () => {
+    dropped += 1;
+  });
+  output.on('error', () => {
+    dropped += 1;
+  });
+  return {
+    get dropped() {
+      return dropped;
+    },
+    write: (line) => void output.write(line),
+    flush: () =>
+      new Promise((resolve) => {
+        setTimeout(resolve, FLUSH_PATIENCE_MS).unref();
+        output.flush(() => resolve());
+      }),
+  };
+}
+
 const SECRET_FIELDS = ['token', 'secret', 'authorization', 'cookie', 'password', 'proof'];
 const TOKEN = /ph_([a-z2-7]{12})_[A-Za-z0-9_-]{43}/g;
 

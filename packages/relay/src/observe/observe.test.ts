@@ -15,7 +15,12 @@ describe('the log', () => {
     const lines: string[] = [];
     logTo(lines).info({ event: 'tunnel opened', name: 'shop' });
     expect(lines).toHaveLength(1);
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'info', time: expect.stringMatching(/^\d{4}-.*Z$/), event: 'tunnel opened', name: 'shop' });
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 'info',
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      event: 'tunnel opened',
+      name: 'shop',
+    });
     expect(lines[0]?.endsWith('\n')).toBe(true);
   });
 
@@ -34,8 +39,19 @@ describe('the log', () => {
   it('keeps tokens and other secrets out, wherever they stand', () => {
     const lines: string[] = [];
     const log = logTo(lines);
-    log.info({ event: 'a', token: TOKEN, authorization: 'Bearer abc', secret: 'hush', inner: { cookie: 'sid=1', password: 'p' } });
-    log.error({ event: 'b', err: new PortholeError('TOKEN_INVALID', `it was ${TOKEN}`), path: `/x?token=${TOKEN}&y`, url: `x${TOKEN}` });
+    log.info({
+      event: 'a',
+      token: TOKEN,
+      authorization: 'Bearer abc',
+      secret: 'hush',
+      inner: { cookie: 'sid=1', password: 'p' },
+    });
+    log.error({
+      event: 'b',
+      err: new PortholeError('TOKEN_INVALID', `it was ${TOKEN}`),
+      path: `/x?token=${TOKEN}&y`,
+      url: `x${TOKEN}`,
+    });
     const text = lines.join('');
     expect(text).not.toContain(TOKEN.slice(16));
     for (const secret of ['Bearer', 'hush', 'sid=1', '"p"']) expect(text).not.toContain(secret);
@@ -44,8 +60,13 @@ describe('the log', () => {
 
   it('gives errors their code and stack', () => {
     const lines: string[] = [];
-    logTo(lines).error({ event: 'fault', err: new PortholeError('STORE_FAILED', 'full', { cause: new Error('disk') }) });
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ err: { code: 'STORE_FAILED', stack: expect.stringContaining('disk') } });
+    logTo(lines).error({
+      event: 'fault',
+      err: new PortholeError('STORE_FAILED', 'full', { cause: new Error('disk') }),
+    });
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      err: { code: 'STORE_FAILED', stack: expect.stringContaining('disk') },
+    });
   });
 });
 
@@ -68,7 +89,8 @@ describe('metrics', () => {
   it('have names that say what they are', () => {
     const metrics = new Metrics();
     const options = { help: '', read: () => 0 };
-    for (const name of ['porthole_things', 'things_total', 'porthole_Things_total']) expect(() => metrics.counter({ ...options, name })).toThrow(name);
+    for (const name of ['porthole_things', 'things_total', 'porthole_Things_total'])
+      expect(() => metrics.counter({ ...options, name })).toThrow(name);
     expect(() => metrics.gauge({ ...options, name: 'porthole_things_total' })).toThrow();
   });
 

@@ -13,9 +13,21 @@ export function addProcessMetrics(metrics: Metrics): void {
       return (user + system) / 1e6;
     },
   });
-  metrics.gauge({ name: 'process_start_time_seconds', help: 'When the process started, Unix time.', read: () => startedAt });
-  metrics.gauge({ name: 'process_resident_memory_bytes', help: 'Memory in use.', read: () => process.memoryUsage.rss() });
-  metrics.gauge({ name: 'process_open_fds', help: 'Open file descriptors; absent where the system does not say.', read: openFiles });
+  metrics.gauge({
+    name: 'process_start_time_seconds',
+    help: 'When the process started, Unix time.',
+    read: () => startedAt,
+  });
+  metrics.gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Memory in use.',
+    read: () => process.memoryUsage.rss(),
+  });
+  metrics.gauge({
+    name: 'process_open_fds',
+    help: 'Open file descriptors; absent where the system does not say.',
+    read: openFiles,
+  });
   metrics.gauge({
     name: 'nodejs_memory_bytes',
     help: 'Memory by use.',
@@ -25,7 +37,12 @@ export function addProcessMetrics(metrics: Metrics): void {
       return { heap_used: heapUsed, heap_total: heapTotal, external, array_buffers: arrayBuffers };
     },
   });
-  metrics.gauge({ name: 'nodejs_active_resources', help: 'Sockets, servers, timers and the like that keep the process alive.', label: 'type', read: activeResources });
+  metrics.gauge({
+    name: 'nodejs_active_resources',
+    help: 'Sockets, servers, timers and the like that keep the process alive.',
+    label: 'type',
+    read: activeResources,
+  });
   addLoopMetric(metrics);
 }
 

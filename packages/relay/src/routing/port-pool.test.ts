@@ -16,10 +16,16 @@ function portOf(outcome: ReturnType<PortPool['claim']>): number {
 
 describe('PortPool', () => {
   it('gives each port once, then says that there are no more', () => {
-    const pool = new PortPool([{ first: 7000, last: 7003 }, { first: 7003, last: 7004 }], new LocalRouteRegistry());
+    const pool = new PortPool(
+      [
+        { first: 7000, last: 7003 },
+        { first: 7003, last: 7004 },
+      ],
+      new LocalRouteRegistry(),
+    );
     expect(pool.size).toBe(5);
     const ports = Array.from({ length: 5 }, () => portOf(pool.claim(claimBy('ann'), undefined, all)));
-    expect(ports.sort()).toEqual([7000, 7001, 7002, 7003, 7004]);
+    expect(ports.sort((a, b) => a - b)).toEqual([7000, 7001, 7002, 7003, 7004]);
     expect(pool.claim(claimBy('ann'), undefined, all)).toMatchObject({ ok: false, code: 'PORTS_EXHAUSTED' });
   });
 
@@ -28,7 +34,10 @@ describe('PortPool', () => {
     expect(portOf(pool.claim(claimBy('ann'), 7001, all))).toBe(7001);
     expect(pool.claim(claimBy('bob'), 7001, all)).toMatchObject({ ok: false, code: 'PORT_TAKEN' });
     expect(pool.claim(claimBy('bob'), 7002, all)).toMatchObject({ ok: false, code: 'PORT_NOT_ALLOWED' });
-    expect(pool.claim(claimBy('bob'), 7000, (port) => port !== 7000)).toMatchObject({ ok: false, code: 'PORT_NOT_ALLOWED' });
+    expect(pool.claim(claimBy('bob'), 7000, (port) => port !== 7000)).toMatchObject({
+      ok: false,
+      code: 'PORT_NOT_ALLOWED',
+    });
     expect(portOf(pool.claim(claimBy('ann'), 7001, all))).toBe(7001);
   });
 

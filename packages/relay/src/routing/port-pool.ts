@@ -36,7 +36,8 @@ export class PortPool {
   claim(claim: PortClaim, wanted: number | undefined, mayUse: (port: number) => boolean): ClaimOutcome {
     if (this.#ports.length === 0) return { ok: false, code: 'TCP_DISABLED', detail: '' };
     if (wanted === undefined) return this.#claimFree(claim, mayUse);
-    if (!rangesInclude(this.#ranges, wanted)) return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the relay does not offer ${wanted}` };
+    if (!rangesInclude(this.#ranges, wanted))
+      return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the relay does not offer ${wanted}` };
     if (!mayUse(wanted)) return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the token does not allow ${wanted}` };
     return this.#registry.claim({ ...claim, address: { port: wanted } });
   }
@@ -65,7 +66,8 @@ export class PortPool {
     }
     // The other program may have gone by the next time.
     this.#avoided.clear();
-    if (allowed === 0) return { ok: false, code: 'PORT_NOT_ALLOWED', detail: 'the token allows none of the relay’s ports' };
+    if (allowed === 0)
+      return { ok: false, code: 'PORT_NOT_ALLOWED', detail: 'the token allows none of the relay’s ports' };
     return { ok: false, code: 'PORTS_EXHAUSTED', detail: '' };
   }
 }

@@ -104,7 +104,13 @@ describe('LocalRouteRegistry', () => {
     const registry = new LocalRouteRegistry({ schedule: clock.schedule });
     for (let index = 0; index < 10_000; index += 1) {
       const address = { host: `n${index % 100}.example.com` };
-      const outcome = registry.claim({ address, identity: 'ann', target: fakeTarget('t'), pool: index % 3 === 0, onLost: () => {} });
+      const outcome = registry.claim({
+        address,
+        identity: 'ann',
+        target: fakeTarget('t'),
+        pool: index % 3 === 0,
+        onLost: () => {},
+      });
       if (!outcome.ok) continue;
       if (index % 2 === 0) outcome.lease.suspend();
       if (index % 4 === 0) registry.wait(address, 1000);
@@ -114,7 +120,13 @@ describe('LocalRouteRegistry', () => {
     }
     expect(registry.sizes.leases).toBeGreaterThan(0);
     for (let index = 0; index < 100; index += 1) {
-      const outcome = registry.claim({ address: { host: `n${index}.example.com` }, identity: 'ann', target: fakeTarget('t'), pool: false, onLost: () => {} });
+      const outcome = registry.claim({
+        address: { host: `n${index}.example.com` },
+        identity: 'ann',
+        target: fakeTarget('t'),
+        pool: false,
+        onLost: () => {},
+      });
       if (outcome.ok) outcome.lease.release();
     }
     expect({ ...registry.sizes, waitsRefused: 0 }).toEqual(EMPTY);

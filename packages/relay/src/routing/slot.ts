@@ -11,7 +11,7 @@ export interface Holder {
 }
 
 export const UNKNOWN: Resolution = { state: 'unknown' };
-export const AWAY: Resolution = { state: 'away' };
+const AWAY: Resolution = { state: 'away' };
 
 export class Slot {
   readonly address: Address;

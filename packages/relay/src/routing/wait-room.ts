@@ -55,7 +55,7 @@ export class WaitRoom {
 
   /** The relay stops. */
   dismissAll(resolution: Resolution): void {
-    for (const slot of [...this.#bySlot.keys()]) this.dismiss(slot, () => resolution);
+    for (const slot of this.#bySlot.keys()) this.dismiss(slot, () => resolution);
   }
 
   #leave(slot: Slot, waiter: Waiter, resolution: Resolution): void {

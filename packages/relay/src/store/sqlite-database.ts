@@ -39,7 +39,10 @@ export function openDatabase(file: string, maxBytes: number | undefined): Databa
 function prepareSchema(database: DatabaseSync): void {
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   if (version > SCHEMA_VERSION) {
-    throw new PortholeError('STORE_FAILED', `the store was written by a newer release (format ${version}); update this one`);
+    throw new PortholeError(
+      'STORE_FAILED',
+      `the store was written by a newer release (format ${version}); update this one`,
+    );
   }
   // An ordinary start writes nothing, so that a full disk does not keep the relay from starting.
   if (version < SCHEMA_VERSION) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
@@ -76,7 +79,8 @@ export function storeFailure(cause: unknown, file?: string): PortholeError {
 function wordsFor(cause: unknown): string {
   if (!(cause instanceof Error)) return 'unknown failure';
   // The low byte is the primary result code; the rest says where it happened.
-  if ('errcode' in cause && typeof cause.errcode === 'number') return SQLITE_WORDS[cause.errcode & 0xff] ?? cause.message;
+  if ('errcode' in cause && typeof cause.errcode === 'number')
+    return SQLITE_WORDS[cause.errcode & 0xff] ?? cause.message;
   if ('code' in cause && cause.code === 'ENOSPC') return SQLITE_WORDS[13] as string;
   if ('code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM')) return SQLITE_WORDS[14] as string;
   return cause.message;

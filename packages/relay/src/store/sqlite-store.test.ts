@@ -107,7 +107,9 @@ describe('SqliteStore', () => {
     database.close();
     expect(() => SqliteStore.open(later)).toThrow(/newer release/);
     writeFileSync(join(folder, 'file'), '');
-    expect(() => SqliteStore.open(join(folder, 'file', 'store.sqlite'))).toThrow(expect.objectContaining({ code: 'STORE_FAILED' }));
+    expect(() => SqliteStore.open(join(folder, 'file', 'store.sqlite'))).toThrow(
+      expect.objectContaining({ code: 'STORE_FAILED' }),
+    );
   });
 
   it('sees what a whole other process writes', async () => {

@@ -196,7 +196,8 @@ export class SqliteStore implements Store {
     for (const row of rows) {
       this.#seenRevision = row.revision;
       const change = changeOf(row);
-      for (const watcher of [...this.#watchers]) if (row.key.startsWith(watcher.prefix)) watcher.onChange(change);
+      const concerned = [...this.#watchers].filter((watcher) => row.key.startsWith(watcher.prefix));
+      for (const watcher of concerned) watcher.onChange(change);
     }
   }
 }
@@ -234,7 +235,5 @@ function documentOf({ key, value, revision }: Row): StoredDocument | undefined {
 
 function changeOf(row: Row): StoreChange {
   const document = documentOf(row);
-  return document === undefined
-    ? { type: 'deleted', key: row.key, revision: row.revision }
-    : { type: 'put', document };
+  return document === undefined ? { type: 'deleted', key: row.key, revision: row.revision } : { type: 'put', document };
 }
