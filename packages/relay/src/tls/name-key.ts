@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 
 const maxLength = 120;
 
-/** One key part per name; a very long name is cut and told apart by a digest. */
+/** One key part per name; a very long name is cut and told apart by a digest. A key part is its own key part. */
 export function nameKey(name: string): string {
   const safe = name.toLowerCase().replaceAll('*', '=w').replaceAll(':', '=c');
   if (safe.length <= maxLength && /^[a-z0-9._=-]+$/.test(safe)) return safe;
-  const digest = createHash('sha256').update(name.toLowerCase()).digest('base64url');
-  return `${safe.replace(/[^a-z0-9._=-]/g, '').slice(0, maxLength - 50)}=d${digest}`;
+  const digest = createHash('sha256').update(name.toLowerCase()).digest('hex');
+  return `${safe.replace(/[^a-z0-9._=-]/g, '').slice(0, maxLength - 66)}=d${digest}`;
 }
