@@ -259,13 +259,14 @@ export class LinkSession implements SessionEvents {
       throw error;
     }
     clearTimeout(this.#graceTimer);
+    const wasAway = !this.established;
     state.since = monotonicNow();
     const pump = new LanePump(state.lane, carrier, welcome.heartbeatMs, {
       onDetached: (reason) => this.#onDetached(state, pump, reason),
       onViolation: (error) => this.close(error.code, error.detail),
     });
     state.pump = pump;
-    this.#events.onEstablished(this, { resumed, carrier: carrier.kind });
+    if (wasAway) this.#events.onEstablished(this, { resumed, carrier: carrier.kind });
     if (greeted.rest.length > 0) pump.onBytes(greeted.rest);
     carrier.resume();
   }
@@ -290,6 +291,8 @@ export class LinkSession implements SessionEvents {
       this.close(reason.code, reason.detail);
       return;
     }
+    // A further lane that the relay will not have: the session goes on with those it has.
+    if (state !== undefined && state.since === 0) return;
     if (reason.code === 'SESSION_GONE' || (this.#established !== undefined && reason.code === 'PROTOCOL_ERROR')) {
       this.close('SESSION_LOST', 'the relay does not know the session any more');
       return;
