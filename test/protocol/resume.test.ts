@@ -14,8 +14,8 @@ function bytesOf(length: number, seed: number): Buffer {
 
 /** A conversation with everything in it; returns what must have arrived in the end. */
 function converse(pair: SessionPair): { finish(): void } {
-  const up = bytesOf(5_000, 1);
-  const down = bytesOf(40_000, 2);
+  const up = bytesOf(1_500, 1);
+  const down = bytesOf(5_000, 2);
   pair.agent.onOpened = (stream, sink, opening) => {
     if (opening.block.startsWith('GET')) {
       stream.sendHead('200\0OK\0content-length\0' + down.length);
@@ -35,9 +35,9 @@ function converse(pair: SessionPair): { finish(): void } {
   const get = pair.relay.open('GET\0/', true);
   const post = pair.relay.open('POST\0/', false);
   const reset = pair.relay.open('RESET', true);
-  post.stream.write(up.subarray(0, 1_000));
+  post.stream.write(up.subarray(0, 700));
   pair.agent.session.sendMessage({ type: 'claim', id: 1, protocol: 'http', name: 'shop' });
-  post.stream.write(up.subarray(1_000));
+  post.stream.write(up.subarray(700));
   post.stream.end();
   return {
     finish: () => {
@@ -63,43 +63,48 @@ describe('resume', () => {
     const whole = new SessionPair();
     converse(whole).finish();
     const total = whole.delivered;
-    expect(total).toBeGreaterThan(45_000);
-    // Every byte of the first stretch, where frames of all types are, then every 13th.
-    let cuts = 0;
-    for (let at = 0; at < total; at += at < 6_500 ? 1 : 13) {
+    expect(total).toBeGreaterThan(6_500);
+    for (let at = 0; at < total; at += 1) {
       const pair = new SessionPair();
       const conversation = converse(pair);
       pair.cutAfter = at;
       conversation.finish();
-      cuts += pair.cuts;
+      expect(pair.cuts).toBe(1);
     }
-    expect(cuts).toBeGreaterThan(6_000);
   });
 
   it('survives many cuts with any splits and sizes', () => {
-    const action = fc.record({ size: fc.integer({ min: 1, max: 90_000 }), up: fc.boolean(), cut: fc.option(fc.integer({ min: 0, max: 200_000 }), { freq: 3 }) });
+    const action = fc.record({
+      size: fc.integer({ min: 1, max: 90_000 }),
+      up: fc.boolean(),
+      cut: fc.option(fc.integer({ min: 0, max: 200_000 }), { freq: 3 }),
+    });
     fc.assert(
-      fc.property(fc.array(action, { minLength: 1, maxLength: 25 }), fc.integer({ min: 1, max: 5_000 }), (actions, pieceBytes) => {
-        const pair = new SessionPair();
-        pair.split = piecesOf(pieceBytes);
-        const { stream, sink } = pair.relay.open('raw', false, 2);
-        pair.settle();
-        const at = pair.agent.opened[0] as (typeof pair.agent.opened)[number];
-        const sent = { up: [] as Buffer[], down: [] as Buffer[] };
-        for (const [index, { size, up, cut }] of actions.entries()) {
-          const chunk = bytesOf(size, index);
-          (up ? sent.up : sent.down).push(chunk);
-          (up ? stream : at.stream).write(Buffer.from(chunk));
-          if (cut !== null) pair.cutAfter = cut;
-          if (index % 3 === 0) pair.turn();
-        }
-        stream.end();
-        at.stream.end();
-        pair.settle();
-        expect(at.sink.bytes.equals(Buffer.concat(sent.up))).toBe(true);
-        expect(sink.bytes.equals(Buffer.concat(sent.down))).toBe(true);
-        expect(sink.ended && at.sink.ended).toBe(true);
-      }),
+      fc.property(
+        fc.array(action, { minLength: 1, maxLength: 25 }),
+        fc.integer({ min: 1, max: 5_000 }),
+        (actions, pieceBytes) => {
+          const pair = new SessionPair();
+          pair.split = piecesOf(pieceBytes);
+          const { stream, sink } = pair.relay.open('raw', false, 2);
+          pair.settle();
+          const at = pair.agent.opened[0] as (typeof pair.agent.opened)[number];
+          const sent = { up: [] as Buffer[], down: [] as Buffer[] };
+          for (const [index, { size, up, cut }] of actions.entries()) {
+            const chunk = bytesOf(size, index);
+            (up ? sent.up : sent.down).push(chunk);
+            (up ? stream : at.stream).write(Buffer.from(chunk));
+            if (cut !== null) pair.cutAfter = cut;
+            if (index % 3 === 0) pair.turn();
+          }
+          stream.end();
+          at.stream.end();
+          pair.settle();
+          expect(at.sink.bytes.equals(Buffer.concat(sent.up))).toBe(true);
+          expect(sink.bytes.equals(Buffer.concat(sent.down))).toBe(true);
+          expect(sink.ended && at.sink.ended).toBe(true);
+        },
+      ),
       { numRuns: 60 },
     );
   });

@@ -1,5 +1,13 @@
 /** Two sessions joined by wires in memory, with a clock of their own: cut, delay and split as a test pleases. */
-import { type Lane, type Message, Session, type SessionEvents, type Stream, type StreamOpening, type StreamSink } from '@porthole/protocol';
+import {
+  type Lane,
+  type Message,
+  Session,
+  type SessionEvents,
+  type Stream,
+  type StreamOpening,
+  type StreamSink,
+} from '@porthole/protocol';
 
 /** Records what arrives on a stream; consumes at once unless told not to. */
 export class RecordingSink implements StreamSink {
