@@ -14,6 +14,8 @@ import { StopRequests } from './stop-requests.ts';
 import { printLines, type World } from './world.ts';
 
 const args = process.argv.slice(2);
+/** How long what still is open may keep the process at its end. */
+const LINGER_MS = 1000;
 
 /** A terminal that is stopped (Ctrl-S) would otherwise stop the traffic with it: Node writes to terminals synchronously. */
 function neverBlock(stream: NodeJS.WriteStream): void {
@@ -52,6 +54,15 @@ async function report(cause: unknown): Promise<number> {
   return exitCodeOf(error.code);
 }
 
+/**
+ * Ends once the last sockets have closed: going at once would reset a carrier whose farewell the relay has not read,
+ * and the relay would then keep our names for the grace time.
+ */
+function leave(code: number): void {
+  process.exitCode = code;
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+}
+
 async function main(): Promise<number> {
   const stops = new StopRequests(() => performance.now());
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stops.request());
@@ -88,5 +99,5 @@ process.on('uncaughtException', (cause) => {
 });
 main()
   .catch(report)
-  .then((code) => process.exit(code))
+  .then(leave)
   .catch(() => process.exit(1));

@@ -165,11 +165,11 @@ describe('login', () => {
   });
 
   it.each([
-    ['nothing', ''],
-    ['two words', 'two words'],
-    ['a whole file', 'x'.repeat(5000)],
-  ])('takes %s for no token', async (_what, token) => {
-    await expect(run('login t.example', token)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    ['nothing', '', 'CONFIG_INVALID'],
+    ['two words', 'two words', 'CONFIG_INVALID'],
+    ['a whole file', 'x'.repeat(5000), 'TOKEN_INVALID'],
+  ])('takes %s for no token', async (_what, token, code) => {
+    await expect(run('login t.example', token)).rejects.toMatchObject({ code });
     expect(dialed).toEqual([]);
   });
 

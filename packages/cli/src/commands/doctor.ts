@@ -4,7 +4,7 @@ import { canary } from '../doctor/canary.ts';
 import { checkDns, checkPlainHttp, checkTcp, checkTls, proxyText } from '../doctor/network-checks.ts';
 import type { SharedFlags } from '../flags.ts';
 import { exitCodeOf } from '../run-tunnels.ts';
-import { chooseRelay, loadConfig, type RelayChoice } from '../settings/relay-choice.ts';
+import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
 import { verifyRelay } from '../verify-relay.ts';
 import { printLines, surroundings, type World } from '../world.ts';
 
@@ -26,7 +26,7 @@ interface StepResult {
 
 export async function runDoctor(flags: SharedFlags, world: World): Promise<number> {
   const around = surroundings(world);
-  const choice = chooseRelay(flags, loadConfig(flags, around), around);
+  const choice = chooseRelayOutsideFile(flags, around);
   let exitCode = 0;
   for (const step of stepsFor(choice, world)) {
     const { result, error } = await take(step);

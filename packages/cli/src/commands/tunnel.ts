@@ -4,7 +4,7 @@ import { planTunnel, type TunnelPlan } from '../plan.ts';
 import { runTunnels } from '../run-tunnels.ts';
 import type { TunnelKind } from '../settings/config-schema.ts';
 import { OPTIONS } from '../settings/options.ts';
-import { chooseRelay, loadConfig, type RelayChoice } from '../settings/relay-choice.ts';
+import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
 import { eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
 
 export async function runTunnelCommand(
@@ -18,7 +18,7 @@ export async function runTunnelCommand(
   const basicAuth =
     kind === 'tcp' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
   const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
-  return runPlans([plan], chooseRelay(flags, loadConfig(flags, around), around), flags, world);
+  return runPlans([plan], chooseRelayOutsideFile(flags, around), flags, world);
 }
 
 export async function runPlans(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Credentials, credentialsPath } from './credentials.ts';
-import { chooseRelay, loadConfig, type RelayFlags } from './relay-choice.ts';
+import { chooseRelay, chooseRelayOutsideFile, loadConfig, type RelayFlags } from './relay-choice.ts';
 
 let home: string;
 let clone: string;
@@ -47,6 +47,21 @@ describe('the relay', () => {
     expect(choose({ relay: 'flag.example:8443' }, { PORTHOLE_RELAY: 'https://env.example' })).toMatchObject({
       relay: 'https://flag.example:8443',
     });
+  });
+
+  it('of a file that merely lies there is asked last by commands that do not run its tunnels', () => {
+    const around = { env: {}, cwd: clone, home, credentials };
+    put(join(clone, 'porthole.yml'), 'relay: file.example\n');
+    expect(chooseRelayOutsideFile({}, around)).toMatchObject({
+      relay: 'https://file.example',
+      note: expect.stringContaining('porthole.yml'),
+    });
+    expect(chooseRelayOutsideFile({ config: 'porthole.yml' }, around)).toMatchObject({ note: undefined });
+    credentials.store('https://login.example', 't');
+    expect(chooseRelayOutsideFile({}, around)).toMatchObject({ relay: 'https://login.example' });
+    expect(chooseRelayOutsideFile({ config: 'porthole.yml' }, around)).toMatchObject({ relay: 'https://file.example' });
+    put(join(clone, 'porthole.yml'), 'broken: [');
+    expect(chooseRelayOutsideFile({ relay: 'flag.example' }, around)).toMatchObject({ relay: 'https://flag.example' });
   });
 
   it('missing everywhere is a sentence with what to do', () => {

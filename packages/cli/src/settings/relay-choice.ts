@@ -43,16 +43,38 @@ export interface LoadedConfig {
 }
 
 export const DEFAULT_CONFIG_NAME = 'porthole.yml';
-export const MAX_TOKEN_BYTES = 4096;
+/** A file or pipe that holds more is not read further. */
+export const MAX_TOKEN_BYTES = 64 * 1024;
+/** Far more than any relay gives out, and what fits a handshake. */
+const MAX_TOKEN_LENGTH = 1024;
 const MAX_CA_BYTES = 4 * 1024 * 1024;
 
 /** The file named by flag or environment must be there; `porthole.yml` in the working folder may. */
 export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfig | undefined {
-  const named = flags.config ?? environment(around, OPTIONS.config.env);
+  const named = namedConfig(flags, around);
   const file = expandPath(named ?? DEFAULT_CONFIG_NAME, around.cwd, around.home);
   const source = named === undefined ? readIfThere(file, MAX_CONFIG_BYTES) : readNeeded(file, MAX_CONFIG_BYTES);
   if (source === undefined) return undefined;
   return { file, folder: join(file, '..'), document: configFromText(named ?? DEFAULT_CONFIG_NAME, source) };
+}
+
+function namedConfig(flags: RelayFlags, around: Surroundings): string | undefined {
+  return flags.config ?? environment(around, OPTIONS.config.env);
+}
+
+/**
+ * The relay of a command that does not run the file's tunnels. A `porthole.yml` that merely lies in the working folder
+ * is asked last: a folder from elsewhere must not lead the traffic of somebody who is logged in to its own relay.
+ */
+export function chooseRelayOutsideFile(flags: RelayFlags, around: Surroundings): RelayChoice {
+  if (namedConfig(flags, around) !== undefined) return chooseRelay(flags, loadConfig(flags, around), around);
+  const known = flags.relay ?? environment(around, OPTIONS.relay.env) ?? around.credentials.last();
+  if (known !== undefined) return chooseRelay(flags, undefined, around);
+  const config = loadConfig(flags, around);
+  const choice = chooseRelay(flags, config, around);
+  return config?.document.relay === undefined
+    ? choice
+    : { ...choice, note: `using the relay that ${config.file} names (${choice.relay})` };
 }
 
 /** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID. */
@@ -133,6 +155,7 @@ function tokenFromFile(file: string): string {
 /** One line of printable characters; the message never repeats what it found. */
 export function checkToken(text: string, where: string): string {
   const token = text.trim();
+  if (token.length > MAX_TOKEN_LENGTH) throw new PortholeError('TOKEN_INVALID', `${where} holds more than a token`);
   if (token === '') throw new PortholeError('CONFIG_INVALID', `${where} holds no token`);
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new PortholeError('CONFIG_INVALID', `${where} holds something that is not a token`);
