@@ -29,12 +29,14 @@ async function main(): Promise<number> {
   mkdirSync(DATA, { recursive: true });
   let relay: Relay | undefined;
   let tunnel: Tunnel | undefined;
+  let announced = false;
   try {
     relay = new Relay(relayConfig(options.port));
     const { httpPort } = await relay.start();
     const url = `http://127.0.0.1:${httpPort}`;
     tunnel = await exposeSample(url);
     writeFileSync(DEV_RELAY, `${JSON.stringify({ relay: url }, undefined, 2)}\n`);
+    announced = true;
     greet(tunnel.url);
     await stop;
     console.log('\nStopping …');
@@ -43,7 +45,8 @@ async function main(): Promise<number> {
     console.error(sentence(error));
     return 1;
   } finally {
-    rmSync(DEV_RELAY, { force: true });
+    // Not before it is ours: another `npm start` may be running here.
+    if (announced) rmSync(DEV_RELAY, { force: true });
     await tunnel?.close();
     await relay?.drain();
   }
