@@ -107,6 +107,8 @@ class RelayDialer {
       followRedirects: false,
       headers: { 'User-Agent': this.#software },
     });
+    // A socket that has been through a proxy's CONNECT is paused; by then somebody listens.
+    setImmediate(() => socket.resume());
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         socket.destroy();
