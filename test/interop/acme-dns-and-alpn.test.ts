@@ -37,7 +37,11 @@ describe.skipIf(pebbleMissing())('dns-01 with pebble asking our own name server'
   });
 
   async function nameServer(zone: string): Promise<DnsListener> {
-    const responder = new DnsResponder({ zone, nameServers: ['ns.example'], txtValues: (name) => answering.txtValues(name) });
+    const responder = new DnsResponder({
+      zone,
+      nameServers: ['ns.example'],
+      txtValues: (name) => answering.txtValues(name),
+    });
     const listener = new DnsListener({ responder, host: '127.0.0.1', port: 0 });
     await listener.start();
     open.push(listener);
@@ -59,7 +63,9 @@ describe.skipIf(pebbleMissing())('dns-01 with pebble asking our own name server'
       const { id, questions } = decode(bytes);
       const isOurs = questions[0]?.name.toLowerCase().replace(/\.$/, '') === cname.name && questions[0].type === 'TXT';
       void (isOurs ? ask(cname.value) : Promise.resolve([])).then((found) => {
-        const answers = isOurs ? [{ type: 'CNAME' as const, name: cname.name, ttl: 1, data: cname.value }, ...found] : [];
+        const answers = isOurs
+          ? [{ type: 'CNAME' as const, name: cname.name, ttl: 1, data: cname.value }, ...found]
+          : [];
         socket.send(encode({ type: 'response', id, flags: 1 << 7, questions, answers }), from.port, from.address);
       });
     });
@@ -71,7 +77,10 @@ describe.skipIf(pebbleMissing())('dns-01 with pebble asking our own name server'
     const pebble = await Pebble.start({ dnsServer: `127.0.0.1:${dnsPort}` });
     open.push(pebble);
     const solvers = [presenting.dnsSolver((name) => challengeRecordOf(zone, name))];
-    const issued = await obtainCertificate(await accountAt(pebble), { names: ['tun.example.com', '*.tun.example.com'], solvers });
+    const issued = await obtainCertificate(await accountAt(pebble), {
+      names: ['tun.example.com', '*.tun.example.com'],
+      solvers,
+    });
     return factsOf(issued.chainPem).names;
   }
 
@@ -121,7 +130,9 @@ describe.skipIf(pebbleMissing())('tls-alpn-01 with pebble', () => {
       void challenges.alpnContext(serverName ?? '').then((secureContext) => {
         if (secureContext === undefined) return socket.destroy();
         validations++;
-        new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['acme-tls/1'] }).on('error', () => undefined).resume();
+        new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['acme-tls/1'] })
+          .on('error', () => undefined)
+          .resume();
         return undefined;
       });
     };
@@ -153,7 +164,10 @@ describe.skipIf(pebbleMissing())('tls-alpn-01 with pebble', () => {
   });
 
   it('falls back to it when http-01 fails, with a new order', async () => {
-    const issued = await obtainCertificate(api, { names: ['fallback.customer.com'], solvers: [challenges.httpSolver(), challenges.tlsAlpnSolver()] });
+    const issued = await obtainCertificate(api, {
+      names: ['fallback.customer.com'],
+      solvers: [challenges.httpSolver(), challenges.tlsAlpnSolver()],
+    });
     expect(factsOf(issued.chainPem).names).toEqual(['fallback.customer.com']);
     expect(await store.list('')).toEqual([]);
   });

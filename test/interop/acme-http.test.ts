@@ -31,7 +31,13 @@ describe.skipIf(pebbleMissing())('http-01 with pebble', () => {
       }),
     ).listen();
     dns = await ChallengeDns.start();
-    pebble = await Pebble.start({ httpPort: port80.port, dnsServer: dns.address, nonceRejectPercent: 30, validitySeconds: 3600, env: { PEBBLE_ALTERNATE_ROOTS: '2' } });
+    pebble = await Pebble.start({
+      httpPort: port80.port,
+      dnsServer: dns.address,
+      nonceRejectPercent: 30,
+      validitySeconds: 3600,
+      env: { PEBBLE_ALTERNATE_ROOTS: '2' },
+    });
     const http = new AcmeHttp({ directoryUrl: pebble.directoryUrl, transport: createTransport({ ca: pebble.caPem }) });
     api = new AcmeApi(http, createKeyPair().privateKey);
     await api.register({ emails: ['operator@example.com'], termsOfServiceAgreed: true });
@@ -60,7 +66,11 @@ describe.skipIf(pebbleMissing())('http-01 with pebble', () => {
 
   it('takes the chain that ends at the root asked for', async () => {
     const wanted = new X509Certificate(await pebble.root(1)).subject.replace('CN=', '');
-    const issued = await obtainCertificate(api, { names: ['chain.example.com'], solvers: solvers(), preferredChain: wanted });
+    const issued = await obtainCertificate(api, {
+      names: ['chain.example.com'],
+      solvers: solvers(),
+      preferredChain: wanted,
+    });
     const last = issued.chainPem.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g)?.at(-1) ?? '';
     expect(new X509Certificate(last).issuer).toBe(`CN=${wanted}`);
   });
@@ -75,20 +85,30 @@ describe.skipIf(pebbleMissing())('http-01 with pebble', () => {
 
   it('says why when the answer is wrong, and leaves nothing in the store', async () => {
     answer = async () => 'not the key authorisation';
-    const failure = await obtainCertificate(api, { names: ['wrong.example.com'], solvers: solvers() }).catch((error: unknown) => error);
+    const failure = await obtainCertificate(api, { names: ['wrong.example.com'], solvers: solvers() }).catch(
+      (error: unknown) => error,
+    );
     answer = (path) => challenges.httpAnswer(path);
-    expect(failure).toMatchObject({ code: 'ACME_CHALLENGE_FAILED', detail: expect.stringMatching(/wrong\.example\.com: http-01: .*unauthorized/) });
+    expect(failure).toMatchObject({
+      code: 'ACME_CHALLENGE_FAILED',
+      detail: expect.stringMatching(/wrong\.example\.com: http-01: .*unauthorized/),
+    });
     expect(await store.list('')).toEqual([]);
   });
 
   it('says why when the name leads elsewhere', async () => {
     await dns.setA('elsewhere.example.com', ['127.0.0.99']);
-    const failure = await obtainCertificate(api, { names: ['elsewhere.example.com'], solvers: solvers() }).catch((error: unknown) => error);
+    const failure = await obtainCertificate(api, { names: ['elsewhere.example.com'], solvers: solvers() }).catch(
+      (error: unknown) => error,
+    );
     expect(failure).toMatchObject({ code: 'ACME_CHALLENGE_FAILED', detail: expect.stringContaining('connection') });
   });
 
   it('does not order what it cannot prove', async () => {
-    await expect(obtainCertificate(api, { names: ['*.example.com'], solvers: solvers() })).rejects.toMatchObject({ code: 'ACME_CHALLENGE_FAILED', detail: expect.stringContaining('dns-01') });
+    await expect(obtainCertificate(api, { names: ['*.example.com'], solvers: solvers() })).rejects.toMatchObject({
+      code: 'ACME_CHALLENGE_FAILED',
+      detail: expect.stringContaining('dns-01'),
+    });
   });
 
   it('stops at once when it is cancelled, and when its time is over', async () => {
@@ -97,8 +117,12 @@ describe.skipIf(pebbleMissing())('http-01 with pebble', () => {
       stop.abort();
       return new Promise(() => undefined);
     };
-    await expect(obtainCertificate(api, { names: ['c.example.com'], solvers: solvers(), signal: stop.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
-    await expect(obtainCertificate(api, { names: ['t.example.com'], solvers: solvers(), timeoutMs: 300 })).rejects.toMatchObject({ code: 'CERTIFICATE_TIMEOUT' });
+    await expect(
+      obtainCertificate(api, { names: ['c.example.com'], solvers: solvers(), signal: stop.signal }),
+    ).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(
+      obtainCertificate(api, { names: ['t.example.com'], solvers: solvers(), timeoutMs: 300 }),
+    ).rejects.toMatchObject({ code: 'CERTIFICATE_TIMEOUT' });
     answer = (path) => challenges.httpAnswer(path);
     expect(await store.list('')).toEqual([]);
   });
@@ -111,7 +135,9 @@ describe.skipIf(pebbleMissing())('http-01 with pebble', () => {
     expect(await new AcmeApi(api.http, privateKey).register({ termsOfServiceAgreed: true })).toBe(url);
     await obtainCertificate(own, { names: ['rolled.example.com'], solvers: solvers() });
     await own.deactivateAccount();
-    await expect(new AcmeApi(api.http, privateKey, url).newOrder({ identifiers: [{ type: 'dns', value: 'x.example.com' }] })).rejects.toMatchObject({ code: 'ACME_REFUSED' });
+    await expect(
+      new AcmeApi(api.http, privateKey, url).newOrder({ identifiers: [{ type: 'dns', value: 'x.example.com' }] }),
+    ).rejects.toMatchObject({ code: 'ACME_REFUSED' });
   });
 });
 
@@ -127,17 +153,35 @@ describe.skipIf(pebbleMissing())('an authority that wants an external account', 
     await pebble?.close();
     await dns?.close();
   });
-  const api = () => new AcmeApi(new AcmeHttp({ directoryUrl: pebble.directoryUrl, transport: createTransport({ ca: pebble.caPem }) }), createKeyPair().privateKey);
+  const api = () =>
+    new AcmeApi(
+      new AcmeHttp({ directoryUrl: pebble.directoryUrl, transport: createTransport({ ca: pebble.caPem }) }),
+      createKeyPair().privateKey,
+    );
 
   it('takes a binding with the right key', async () => {
-    expect(await api().register({ termsOfServiceAgreed: true, externalAccount: { kid: 'kid-1', hmacKey } })).toContain('/my-account/');
+    expect(await api().register({ termsOfServiceAgreed: true, externalAccount: { kid: 'kid-1', hmacKey } })).toContain(
+      '/my-account/',
+    );
   });
   it('refuses others, and the error says what is missing', async () => {
-    await expect(api().register({ termsOfServiceAgreed: true })).rejects.toMatchObject({ code: 'ACME_REFUSED', problem: 'externalAccountRequired' });
-    await expect(api().register({ termsOfServiceAgreed: true, externalAccount: { kid: 'kid-2', hmacKey } })).rejects.toMatchObject({ code: 'ACME_REFUSED' });
+    await expect(api().register({ termsOfServiceAgreed: true })).rejects.toMatchObject({
+      code: 'ACME_REFUSED',
+      problem: 'externalAccountRequired',
+    });
+    await expect(
+      api().register({ termsOfServiceAgreed: true, externalAccount: { kid: 'kid-2', hmacKey } }),
+    ).rejects.toMatchObject({ code: 'ACME_REFUSED' });
   });
   it('is not believed without its certificate authority', async () => {
-    const stranger = new AcmeHttp({ directoryUrl: pebble.directoryUrl, transport: createTransport(), sleep: async () => undefined });
-    await expect(stranger.directory()).rejects.toMatchObject({ code: 'ACME_UNREACHABLE', detail: expect.stringMatching(/certificate/) });
+    const stranger = new AcmeHttp({
+      directoryUrl: pebble.directoryUrl,
+      transport: createTransport(),
+      sleep: async () => undefined,
+    });
+    await expect(stranger.directory()).rejects.toMatchObject({
+      code: 'ACME_UNREACHABLE',
+      detail: expect.stringMatching(/certificate/),
+    });
   });
 });

@@ -31,7 +31,12 @@ function openProcess(file: string, pebble: Pebble, clock: () => number) {
     store,
     index,
     certificates: new CertificateStore(store),
-    account: new AcmeAccount({ store, directoryUrl: pebble.directoryUrl, request: { termsOfServiceAgreed: true }, transport: createTransport({ ca: pebble.caPem }) }),
+    account: new AcmeAccount({
+      store,
+      directoryUrl: pebble.directoryUrl,
+      request: { termsOfServiceAgreed: true },
+      transport: createTransport({ ca: pebble.caPem }),
+    }),
     solvers: [challenges.httpSolver()],
     budget: new CertificateBudget({ store, now: clock }),
     permit: async (name) => (name === 'app.customer.com' ? 'customer' : undefined),
@@ -58,11 +63,18 @@ describe.skipIf(pebbleMissing())('CertificateKeeper with pebble, two processes a
     // Port 80 belongs to the second process, the orders to the first.
     port80 = await new Listener(
       createHttpServer((request, response) => {
-        void two.challenges.httpAnswer(request.url ?? '').then((body) => response.writeHead(body === undefined ? 404 : 200).end(body));
+        void two.challenges
+          .httpAnswer(request.url ?? '')
+          .then((body) => response.writeHead(body === undefined ? 404 : 200).end(body));
       }),
     ).listen();
     dns = await ChallengeDns.start();
-    pebble = await Pebble.start({ httpPort: port80.port, dnsServer: dns.address, validitySeconds: 6 * 3600, nonceRejectPercent: 20 });
+    pebble = await Pebble.start({
+      httpPort: port80.port,
+      dnsServer: dns.address,
+      validitySeconds: 6 * 3600,
+      nonceRejectPercent: 20,
+    });
     one = openProcess(file, pebble, clock);
     two = openProcess(file, pebble, clock);
     await one.keeper.follow();
@@ -117,7 +129,10 @@ describe.skipIf(pebbleMissing())('CertificateKeeper with pebble, two processes a
     await one.keeper.check();
     ahead = 0;
     expect(one.events.at(-1)).toMatchObject({ type: 'issued', isRenewal: true });
-    await until('the other process serves the new one', async () => (await visit('relay.example.com')).serialNumber !== before.serialNumber);
+    await until(
+      'the other process serves the new one',
+      async () => (await visit('relay.example.com')).serialNumber !== before.serialNumber,
+    );
     expect((await visit('relay.example.com')).pubkey?.equals(before.pubkey ?? Buffer.alloc(0))).toBe(false);
   });
 

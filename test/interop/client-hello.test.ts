@@ -48,7 +48,9 @@ beforeAll(async () => {
     ALPNProtocols: ['http/1.1'],
     SNICallback: (name, done) => done(null, index.choose(name)),
   });
-  tlsServer.on('secureConnection', (socket: TLSSocket) => socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello')));
+  tlsServer.on('secureConnection', (socket: TLSSocket) =>
+    socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello')),
+  );
   tlsServer.on('tlsClientError', () => undefined);
   door = await new Listener(createServer(serve)).listen();
 });
@@ -86,7 +88,9 @@ describe.skipIf(missing('openssl'))('a ClientHello of OpenSSL', () => {
     await openssl('-servername', 'a.example', '-alpn', 'http/1.1,h2');
     expect(results.at(-1)).toMatchObject({ hello: { alpn: ['http/1.1', 'h2'] } });
     await openssl('-servername', 'elsewhere.example', '-alpn', 'acme-tls/1');
-    expect(results.at(-1)).toMatchObject({ hello: { serverName: 'elsewhere.example', alpn: ['acme-tls/1'], acmeChallenge: true } });
+    expect(results.at(-1)).toMatchObject({
+      hello: { serverName: 'elsewhere.example', alpn: ['acme-tls/1'], acmeChallenge: true },
+    });
   });
 
   it('without a name, or with one we do not have, meets an alert that says so', async () => {
@@ -101,7 +105,14 @@ describe.skipIf(missing('curl'))('a ClientHello of curl', () => {
     const ran = await runProgram({
       name: 'curl',
       command: installed('curl') ?? '',
-      args: ['-sS', '--cacert', files.caFile, '--connect-to', `a.example:443:127.0.0.1:${door.port}`, 'https://a.example/'],
+      args: [
+        '-sS',
+        '--cacert',
+        files.caFile,
+        '--connect-to',
+        `a.example:443:127.0.0.1:${door.port}`,
+        'https://a.example/',
+      ],
     });
     expect(ran.stdout).toBe('hello');
     expect(results.at(-1)).toMatchObject({ hello: { serverName: 'a.example', alpn: ['h2', 'http/1.1'] } });

@@ -5,7 +5,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeProxyV1, encodeProxyV2, type ProxyHeader, ProxyHeaderReader } from '../../packages/relay/src/tls/proxy-protocol.ts';
+import {
+  encodeProxyV1,
+  encodeProxyV2,
+  type ProxyHeader,
+  ProxyHeaderReader,
+} from '../../packages/relay/src/tls/proxy-protocol.ts';
 import { installed, missing } from '../harness/debian.ts';
 import { Listener } from '../harness/listener.ts';
 import { Program } from '../harness/program.ts';
@@ -23,16 +28,18 @@ describe.skipIf(missing('haproxy'))('PROXY protocol with haproxy', () => {
   let haproxy: Program;
 
   beforeAll(async () => {
-    origin = new Listener(createServer((socket) => {
-      const reader = new ProxyHeaderReader();
-      socket.on('data', (chunk) => {
-        const result = reader.push(chunk);
-        if (result.state === 'done') {
-          arrivals.shift()?.(result.header);
-          socket.end(reader.bytes().subarray(result.length));
-        } else if (result.state === 'fault') socket.destroy(new Error(result.fault));
-      });
-    }));
+    origin = new Listener(
+      createServer((socket) => {
+        const reader = new ProxyHeaderReader();
+        socket.on('data', (chunk) => {
+          const result = reader.push(chunk);
+          if (result.state === 'done') {
+            arrivals.shift()?.(result.header);
+            socket.end(reader.bytes().subarray(result.length));
+          } else if (result.state === 'fault') socket.destroy(new Error(result.fault));
+        });
+      }),
+    );
     const { port } = await origin.listen();
     // Sockets in the file system, not ports: haproxy cannot tell which port it was given.
     const door = (name: string, server: string): string =>
@@ -41,7 +48,11 @@ describe.skipIf(missing('haproxy'))('PROXY protocol with haproxy', () => {
       join(folder, 'haproxy.cfg'),
       `defaults\n mode tcp\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n${door('v1', 'send-proxy')}${door('v2', 'send-proxy-v2')}${door('full', 'send-proxy-v2 proxy-v2-options crc32c,unique-id')}`,
     );
-    haproxy = new Program({ name: 'haproxy', command: installed('haproxy') ?? '', args: ['-db', '-f', join(folder, 'haproxy.cfg')] });
+    haproxy = new Program({
+      name: 'haproxy',
+      command: installed('haproxy') ?? '',
+      args: ['-db', '-f', join(folder, 'haproxy.cfg')],
+    });
     (await until('haproxy answers', () => connected('full'))).destroy();
   });
 
@@ -69,12 +80,24 @@ describe.skipIf(missing('haproxy'))('PROXY protocol with haproxy', () => {
   const writers: [string, Buffer][] = [
     ['our v1', encodeProxyV1(source, destination)],
     ['our v2', encodeProxyV2(source, destination)],
-    ['our v2 with a checksum and TLVs', encodeProxyV2(source, destination, { checksum: true, tlvs: { alpn: 'h2', authority: 'a.example', uniqueId: Buffer.from('x') } })],
+    [
+      'our v2 with a checksum and TLVs',
+      encodeProxyV2(source, destination, {
+        checksum: true,
+        tlvs: { alpn: 'h2', authority: 'a.example', uniqueId: Buffer.from('x') },
+      }),
+    ],
   ];
   for (const [what, bytes] of writers) {
     it(`passes the addresses of ${what} on as v1, v2 and v2 with a checksum`, async () => {
-      expect(await through('v1', bytes)).toEqual({ echo: 'hello', header: { version: 1, local: false, source, destination, tlvs: {} } });
-      expect(await through('v2', bytes)).toMatchObject({ echo: 'hello', header: { version: 2, local: false, source, destination } });
+      expect(await through('v1', bytes)).toEqual({
+        echo: 'hello',
+        header: { version: 1, local: false, source, destination, tlvs: {} },
+      });
+      expect(await through('v2', bytes)).toMatchObject({
+        echo: 'hello',
+        header: { version: 2, local: false, source, destination },
+      });
       const full = await through('full', bytes);
       expect(full).toMatchObject({ echo: 'hello', header: { version: 2, local: false, source, destination } });
       expect(full.header.tlvs.uniqueId?.toString()).toBe(`id-${source.address}`);

@@ -47,7 +47,12 @@ export class AcmeAccount {
 
   async #open(signal: AbortSignal | undefined): Promise<AcmeApi> {
     const { directoryUrl, transport, now, sleep } = this.#options;
-    const http = new AcmeHttp({ directoryUrl, transport, ...(now === undefined ? {} : { now }), ...(sleep === undefined ? {} : { sleep }) });
+    const http = new AcmeHttp({
+      directoryUrl,
+      transport,
+      ...(now === undefined ? {} : { now }),
+      ...(sleep === undefined ? {} : { sleep }),
+    });
     const { keyPem, url } = await this.#loadKey();
     const api = new AcmeApi(http, createPrivateKey(keyPem), url);
     if (url !== undefined) return api;

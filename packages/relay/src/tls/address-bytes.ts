@@ -29,7 +29,9 @@ function ipv6ToBytes(address: string): Buffer {
   const tail = right === undefined ? [] : groupsOf(right);
   const zeros = right === undefined ? 0 : 8 - head.length - tail.length;
   const bytes = Buffer.alloc(16);
-  [...head, ...new Array<number>(zeros).fill(0), ...tail].forEach((group, i) => bytes.writeUInt16BE(group, i * 2));
+  [...head, ...Array.from({ length: zeros }, () => 0), ...tail].forEach((group, i) =>
+    bytes.writeUInt16BE(group, i * 2),
+  );
   return bytes;
 }
 

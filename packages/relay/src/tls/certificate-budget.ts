@@ -50,7 +50,11 @@ export class CertificateBudget {
       const document = await store.get(key);
       const times = timesOf(document?.value).filter((time) => time > now - windowMs && time <= now);
       const oldest = times[0] ?? now;
-      if (times.length >= limit) throw new PortholeError('CERTIFICATE_NOT_ALLOWED', `the limit of ${limit} ${what} is used up until ${new Date(oldest + windowMs).toISOString()}`);
+      if (times.length >= limit)
+        throw new PortholeError(
+          'CERTIFICATE_NOT_ALLOWED',
+          `the limit of ${limit} ${what} is used up until ${new Date(oldest + windowMs).toISOString()}`,
+        );
       if ((await store.put(key, { times: [...times, now] }, document?.revision ?? 0)).ok) return;
     }
     throw new PortholeError('CERTIFICATE_NOT_ALLOWED', 'too many processes ask at once');

@@ -19,7 +19,8 @@ export interface CertificateFacts {
 export function readChain(chainPem: string): X509Certificate[] {
   if (chainPem.length > maxChainBytes) throw invalid(`a chain of more than ${maxChainBytes} bytes`);
   const blocks = chainPem.match(block) ?? [];
-  if (blocks.length === 0 || blocks.length > maxChainLength) throw invalid(`${blocks.length} certificates in PEM (1 to ${maxChainLength} expected)`);
+  if (blocks.length === 0 || blocks.length > maxChainLength)
+    throw invalid(`${blocks.length} certificates in PEM (1 to ${maxChainLength} expected)`);
   const chain = blocks.map((pem) => {
     try {
       return new X509Certificate(pem);
@@ -39,7 +40,12 @@ export function readChain(chainPem: string): X509Certificate[] {
 export function factsOf(chainPem: string): CertificateFacts {
   const [leaf] = readChain(chainPem);
   if (leaf === undefined) throw invalid('an empty chain');
-  return { leaf, names: alternativeNamesOf(leaf), notBeforeMs: leaf.validFromDate.getTime(), notAfterMs: leaf.validToDate.getTime() };
+  return {
+    leaf,
+    names: alternativeNamesOf(leaf),
+    notBeforeMs: leaf.validFromDate.getTime(),
+    notAfterMs: leaf.validToDate.getTime(),
+  };
 }
 
 export interface CertificateExpectation {
@@ -64,7 +70,9 @@ export function checkCertificate({ chainPem, privateKey, names, nowMs }: Certifi
 
 function alternativeNamesOf(certificate: X509Certificate): string[] {
   // Node quotes values with odd characters as JSON; no name we would serve has any.
-  const names = (certificate.subjectAltName ?? '').split(', ').map((entry) => /^(?:DNS|IP Address):([^"]+)$/.exec(entry)?.[1]);
+  const names = (certificate.subjectAltName ?? '')
+    .split(', ')
+    .map((entry) => /^(?:DNS|IP Address):([^"]+)$/.exec(entry)?.[1]);
   return names.filter((name) => name !== undefined).map(canonical);
 }
 

@@ -1,6 +1,10 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type CertificateFiles as TestFiles, TestAuthority, writeCertificateFiles } from '../../../../test/harness/certificates.ts';
+import {
+  type CertificateFiles as TestFiles,
+  TestAuthority,
+  writeCertificateFiles,
+} from '../../../../test/harness/certificates.ts';
 import { CertificateFiles } from './certificate-files.ts';
 import type { ServedCertificate } from './certificate-index.ts';
 
@@ -28,7 +32,14 @@ afterEach(() => {
 describe('CertificateFiles', () => {
   it('loads at the start, with the names of the certificate and before ordered ones', async () => {
     await watched.start();
-    expect(loaded).toMatchObject([{ names: ['a.example', '*.a.example', '2001:db8::1'], priority: 1, keyPem: files.keyPem, chainPem: files.chainPem }]);
+    expect(loaded).toMatchObject([
+      {
+        names: ['a.example', '*.a.example', '2001:db8::1'],
+        priority: 1,
+        keyPem: files.keyPem,
+        chainPem: files.chainPem,
+      },
+    ]);
     await watched.check();
     expect(loaded).toHaveLength(1);
   });
@@ -40,7 +51,9 @@ describe('CertificateFiles', () => {
     writeFileSync(`${files.chainFile}.new`, next.chainPem);
     renameSync(`${files.keyFile}.new`, files.keyFile);
     await watched.check();
-    expect(problems).toEqual([expect.stringMatching(/^CERTIFICATE_INVALID .*the key is not the one of the certificate/)]);
+    expect(problems).toEqual([
+      expect.stringMatching(/^CERTIFICATE_INVALID .*the key is not the one of the certificate/),
+    ]);
     await watched.check();
     expect(problems).toHaveLength(1);
     renameSync(`${files.chainFile}.new`, files.chainFile);
@@ -62,7 +75,12 @@ describe('CertificateFiles', () => {
 
   it.each([
     ['no PEM', 'chain', 'hello', 'CERTIFICATE_INVALID'],
-    ['a damaged certificate', 'chain', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', 'CERTIFICATE_INVALID'],
+    [
+      'a damaged certificate',
+      'chain',
+      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+      'CERTIFICATE_INVALID',
+    ],
     ['no key', 'key', 'hello', 'CERTIFICATE_INVALID'],
     ['another key', 'key', authority.issue(['x.example']).keyPem, 'CERTIFICATE_INVALID'],
     ['an expired certificate', 'both', { notAfter: new Date(Date.now() - 1000) }, 'CERTIFICATE_INVALID'],
@@ -83,6 +101,9 @@ describe('CertificateFiles', () => {
 
   it('refuses a chain whose certificates do not follow each other', async () => {
     writeFileSync(files.chainFile, files.certificatePem + new TestAuthority('Another').certificatePem);
-    await expect(watched.start()).rejects.toMatchObject({ code: 'CERTIFICATE_INVALID', detail: expect.stringContaining('not issued by the one that follows') });
+    await expect(watched.start()).rejects.toMatchObject({
+      code: 'CERTIFICATE_INVALID',
+      detail: expect.stringContaining('not issued by the one that follows'),
+    });
   });
 });

@@ -67,7 +67,8 @@ export class CertificateFiles {
         if (now === this.#seen.get(pair)) continue;
         this.#options.onLoaded(await this.#load(pair));
       } catch (error) {
-        if (this.#seen.get(pair) !== now) this.#options.onProblem(pair, error instanceof PortholeError ? error : invalid(String(error)));
+        if (this.#seen.get(pair) !== now)
+          this.#options.onProblem(pair, error instanceof PortholeError ? error : invalid(String(error)));
       }
       this.#seen.set(pair, now);
     }

@@ -55,7 +55,8 @@ describe('CertificateIndex', () => {
   it('chooses among 5,000 certificates within a millisecond at the 99th percentile, with a bounded number of contexts', () => {
     const index = new CertificateIndex({ maxContexts: 500 });
     const { keyPem, chainPem } = authority.issue(['many.example'], { pair });
-    for (let i = 0; i < 5000; i++) index.set({ id: `${i}`, names: [`host-${i}.example`], keyPem, chainPem, notAfterMs: 1 });
+    for (let i = 0; i < 5000; i++)
+      index.set({ id: `${i}`, names: [`host-${i}.example`], keyPem, chainPem, notAfterMs: 1 });
     index.choose('host-0.example');
     const times: number[] = [];
     let seed = 1;
@@ -87,7 +88,13 @@ describe('CertificateIndex', () => {
     server.on('secureConnection', (socket) => socket.pipe(socket));
     const listener = await new Listener(server).listen();
     const visit = async (servername: string): Promise<TLSSocket> => {
-      const socket = connect({ port: listener.port, host: '127.0.0.1', servername, ca: authority.certificatePem, checkServerIdentity: () => undefined });
+      const socket = connect({
+        port: listener.port,
+        host: '127.0.0.1',
+        servername,
+        ca: authority.certificatePem,
+        checkServerIdentity: () => undefined,
+      });
       await once(socket, 'secureConnect');
       return socket;
     };

@@ -109,7 +109,8 @@ export class CertificateIndex {
 
   #contextOf(certificate: ServedCertificate): SecureContext {
     const known = this.#contexts.get(certificate);
-    const context = known ?? createSecureContext({ ...serverTlsOptions, key: certificate.keyPem, cert: certificate.chainPem });
+    const context =
+      known ?? createSecureContext({ ...serverTlsOptions, key: certificate.keyPem, cert: certificate.chainPem });
     this.#contexts.delete(certificate);
     this.#contexts.set(certificate, context);
     if (known === undefined && this.#contexts.size > this.#maxContexts) {

@@ -41,7 +41,14 @@ function process(options: Partial<CertificateKeeperOptions> = {}) {
     store,
     index,
     certificates: new CertificateStore(store),
-    account: new AcmeAccount({ store, directoryUrl: fake.directoryUrl, request: { termsOfServiceAgreed: true }, transport, now: clock, sleep: async () => undefined }),
+    account: new AcmeAccount({
+      store,
+      directoryUrl: fake.directoryUrl,
+      request: { termsOfServiceAgreed: true },
+      transport,
+      now: clock,
+      sleep: async () => undefined,
+    }),
     solvers: [challenges.httpSolver(), challenges.dnsSolver((name) => `${name}.zone.example`)],
     budget: new CertificateBudget({ store, now: clock }),
     permit: async (name) => (name.endsWith('.customer.example') ? 'customer' : undefined),
@@ -99,17 +106,28 @@ describe('a certificate that the configuration wants', () => {
   });
 
   it('is renewed when the authority suggests it, saying what is replaced', async () => {
-    fake.renewal = { start: new Date(start + 80 * day).toISOString(), end: new Date(start + 81 * day).toISOString(), retryAfterSeconds: 3600 };
+    fake.renewal = {
+      start: new Date(start + 80 * day).toISOString(),
+      end: new Date(start + 81 * day).toISOString(),
+      retryAfterSeconds: 3600,
+    };
     const { keeper } = process();
     keeper.want({ names: ['tun.example'], profile: 'shortlived' });
     await keeper.check();
     await keeper.check();
     now += 2 * hour;
-    fake.renewal = { start: new Date(start).toISOString(), end: new Date(start + hour).toISOString(), retryAfterSeconds: 3600 };
+    fake.renewal = {
+      start: new Date(start).toISOString(),
+      end: new Date(start + hour).toISOString(),
+      retryAfterSeconds: 3600,
+    };
     await keeper.check();
     await keeper.check();
     expect(fake.orders.map(({ replaces }) => typeof replaces)).toEqual(['undefined', 'string']);
-    expect(fake.orders[1]).toMatchObject({ profile: 'shortlived', replaces: expect.stringMatching(/^[\w-]+\.[\w-]+$/) });
+    expect(fake.orders[1]).toMatchObject({
+      profile: 'shortlived',
+      replaces: expect.stringMatching(/^[\w-]+\.[\w-]+$/),
+    });
     expect(fake.counts.get('renewalInfo')).toBeLessThanOrEqual(4);
   });
 
@@ -131,7 +149,11 @@ describe('a certificate that the configuration wants', () => {
     const warnings = events.filter((event) => event.type === 'expiring');
     expect(warnings.length).toBeGreaterThanOrEqual(15);
     expect(warnings.length).toBeLessThanOrEqual(17);
-    expect(warnings[0]).toMatchObject({ id: 'tun.example', notAfterMs: start + 90 * day, lastError: expect.stringContaining('tun.example') });
+    expect(warnings[0]).toMatchObject({
+      id: 'tun.example',
+      notAfterMs: start + 90 * day,
+      lastError: expect.stringContaining('tun.example'),
+    });
     expect(index.choose('tun.example')).toBeDefined();
     fake.failing.clear();
     now += day * 2;
@@ -141,11 +163,21 @@ describe('a certificate that the configuration wants', () => {
   });
 
   it('waits as long as the authority says after a rate limit', async () => {
-    fake.inject('newOrder', { status: 429, headers: { 'retry-after': String(3 * 86_400) }, body: { type: 'urn:ietf:params:acme:error:rateLimited', detail: 'too many' } });
+    fake.inject('newOrder', {
+      status: 429,
+      headers: { 'retry-after': String(3 * 86_400) },
+      body: { type: 'urn:ietf:params:acme:error:rateLimited', detail: 'too many' },
+    });
     const { keeper } = process();
     keeper.want({ names: ['tun.example'] });
     await keeper.check();
-    expect(events).toMatchObject([{ type: 'failed', error: { code: 'ACME_RATE_LIMITED', detail: expect.stringContaining('too many') }, nextTryAtMs: start + 3 * day }]);
+    expect(events).toMatchObject([
+      {
+        type: 'failed',
+        error: { code: 'ACME_RATE_LIMITED', detail: expect.stringContaining('too many') },
+        nextTryAtMs: start + 3 * day,
+      },
+    ]);
     now = start + 3 * day - 1;
     await keeper.check();
     expect(fake.counts.get('newOrder')).toBe(1);
@@ -173,8 +205,19 @@ describe('a certificate that the configuration wants', () => {
     const { keeper } = process();
     keeper.want({ names: ['tun.example'] });
     const certificates = new CertificateStore(store);
-    const newer = { id: 'tun.example', names: ['tun.example'], keyPem: 'k', chainPem: 'c', notBeforeMs: start, notAfterMs: start + day };
-    const put = vi.spyOn(CertificateStore.prototype, 'put').mockImplementationOnce(async function (this: CertificateStore, certificate, expected) {
+    const newer = {
+      id: 'tun.example',
+      names: ['tun.example'],
+      keyPem: 'k',
+      chainPem: 'c',
+      notBeforeMs: start,
+      notAfterMs: start + day,
+    };
+    const put = vi.spyOn(CertificateStore.prototype, 'put').mockImplementationOnce(async function (
+      this: CertificateStore,
+      certificate,
+      expected,
+    ) {
       await certificates.put(newer, 0);
       return await CertificateStore.prototype.put.call(this, certificate, expected);
     });
@@ -198,7 +241,9 @@ describe('a certificate that the configuration wants', () => {
   });
 
   it('is refused at once when it can be for nobody', () => {
-    expect(() => process().keeper.want({ names: ['not a name'] })).toThrow(expect.objectContaining({ code: 'CERTIFICATE_INVALID' }));
+    expect(() => process().keeper.want({ names: ['not a name'] })).toThrow(
+      expect.objectContaining({ code: 'CERTIFICATE_INVALID' }),
+    );
   });
 });
 
@@ -211,7 +256,9 @@ describe('a certificate on demand', () => {
 
   it('is ordered for a proven name, once however many visitors ask', async () => {
     const { keeper, index } = await ready();
-    const asked = await Promise.all(Array.from({ length: 20 }, async () => await keeper.request('App.customer.example')));
+    const asked = await Promise.all(
+      Array.from({ length: 20 }, async () => await keeper.request('App.customer.example')),
+    );
     expect(asked).toEqual(Array.from({ length: 20 }, () => true));
     expect(fake.orders).toHaveLength(1);
     expect(index.choose('app.customer.example')).toBeDefined();
@@ -252,7 +299,10 @@ describe('a certificate on demand', () => {
     expect(fake.orders).toHaveLength(5);
     now += day;
     expect(await keeper.request('app7.customer.example')).toBe(true);
-    const narrow = await ready({ budget: new CertificateBudget({ store, perHour: 2, now: () => now }), permit: async (name) => name });
+    const narrow = await ready({
+      budget: new CertificateBudget({ store, perHour: 2, now: () => now }),
+      permit: async (name) => name,
+    });
     expect([await narrow.keeper.request('x.example'), await narrow.keeper.request('y.example')]).toEqual([true, false]);
     expect(events.filter(({ type }) => type === 'failed')).toEqual([]);
   });

@@ -8,7 +8,12 @@ import { identifiersOf } from './acme/order.ts';
 import type { CertificateBudget } from './certificate-budget.ts';
 import { factsOf } from './certificate-check.ts';
 import type { CertificateIndex } from './certificate-index.ts';
-import { type CertificateOrderContext, orderCertificate, type OrderOutcome, type WantedCertificate } from './certificate-order.ts';
+import {
+  type CertificateOrderContext,
+  orderCertificate,
+  type OrderOutcome,
+  type WantedCertificate,
+} from './certificate-order.ts';
 import type { CertificateState, StoredCertificate } from './certificate-store.ts';
 import { HandshakeHolds } from './handshake-holds.ts';
 import { normalHostName } from './host-name.ts';
@@ -64,7 +69,12 @@ export class CertificateKeeper {
 
   constructor(options: CertificateKeeperOptions) {
     this.#options = options;
-    this.#holds = new HandshakeHolds({ max: options.maxHolds ?? 50, waitMs: options.holdMs ?? 10_000, refusalMs, now: options.now });
+    this.#holds = new HandshakeHolds({
+      max: options.maxHolds ?? 50,
+      waitMs: options.holdMs ?? 10_000,
+      refusalMs,
+      now: options.now,
+    });
   }
 
   /**
@@ -126,7 +136,9 @@ export class CertificateKeeper {
 
   /** For metrics, the dashboard and `doctor`. */
   async status(): Promise<CertificateStatus[]> {
-    const stored = new Map((await this.#options.certificates.list()).map((certificate) => [certificate.id, certificate]));
+    const stored = new Map(
+      (await this.#options.certificates.list()).map((certificate) => [certificate.id, certificate]),
+    );
     const ids = new Set([...this.#wanted.keys(), ...stored.keys()]);
     return await Promise.all(
       [...ids].map(async (id) => {
@@ -162,7 +174,8 @@ export class CertificateKeeper {
     const wanted = this.#wanted.get(id) ?? (standing && (await this.#stillWanted(standing)));
     if (wanted === undefined) {
       // Nobody wants it any more; it is served until it ends.
-      if (standing !== undefined && standing.notAfterMs < this.#options.now()) await this.#options.certificates.remove(id);
+      if (standing !== undefined && standing.notAfterMs < this.#options.now())
+        await this.#options.certificates.remove(id);
       return;
     }
     if (await this.#isDue(wanted, standing)) await this.#order(wanted);
@@ -197,13 +210,22 @@ export class CertificateKeeper {
   }
 
   /** One per id at a time in this process; the lease sees to the others. */
-  async #order(wanted: WantedCertificate, beforeOrder?: (standing: StoredCertificate | undefined) => Promise<void>): Promise<OrderOutcome> {
+  async #order(
+    wanted: WantedCertificate,
+    beforeOrder?: (standing: StoredCertificate | undefined) => Promise<void>,
+  ): Promise<OrderOutcome> {
     const id = wanted.names[0] ?? '';
     const known = this.#orders.get(id);
     if (known !== undefined) return await known;
     const order = this.#inTurn(async () => {
-      const isDue = async (standing: StoredCertificate | undefined): Promise<boolean> => await this.#isDue(wanted, standing);
-      return await orderCertificate(this.#options, { wanted, signal: this.#stop.signal, isDue, ...(beforeOrder === undefined ? {} : { beforeOrder }) });
+      const isDue = async (standing: StoredCertificate | undefined): Promise<boolean> =>
+        await this.#isDue(wanted, standing);
+      return await orderCertificate(this.#options, {
+        wanted,
+        signal: this.#stop.signal,
+        isDue,
+        ...(beforeOrder === undefined ? {} : { beforeOrder }),
+      });
     }).finally(() => this.#orders.delete(id));
     this.#orders.set(id, order);
     return await order;
@@ -225,7 +247,11 @@ export class CertificateKeeper {
 
   #warn({ id, names, notAfterMs, notBeforeMs }: StoredCertificate, state: CertificateState): void {
     const now = this.#options.now();
-    if (now < warningTime({ id, notAfterMs, notBeforeMs }) || now - (this.#warnedAt.get(id) ?? Number.NEGATIVE_INFINITY) < dayMs) return;
+    if (
+      now < warningTime({ id, notAfterMs, notBeforeMs }) ||
+      now - (this.#warnedAt.get(id) ?? Number.NEGATIVE_INFINITY) < dayMs
+    )
+      return;
     this.#warnedAt.set(id, now);
     this.#options.onEvent({ type: 'expiring', id, names, notAfterMs, lastError: state.lastError });
   }
@@ -243,7 +269,10 @@ export class CertificateKeeper {
     const { windowStartMs, windowEndMs, retryAfterMs } = info;
     // Read again: an order may have failed while the authority was asked.
     const state = await certificates.state(id);
-    await certificates.putState(id, { ...state, renewal: { windowStartMs, windowEndMs, askAgainAtMs: now() + retryAfterMs } });
+    await certificates.putState(id, {
+      ...state,
+      renewal: { windowStartMs, windowEndMs, askAgainAtMs: now() + retryAfterMs },
+    });
     return true;
   }
 }

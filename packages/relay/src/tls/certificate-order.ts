@@ -20,10 +20,28 @@ export interface WantedCertificate {
 }
 
 export type CertificateEvent =
-  | { readonly type: 'issued'; readonly id: string; readonly names: readonly string[]; readonly notAfterMs: number; readonly isRenewal: boolean }
-  | { readonly type: 'failed'; readonly id: string; readonly names: readonly string[]; readonly error: PortholeError; readonly nextTryAtMs: number }
+  | {
+      readonly type: 'issued';
+      readonly id: string;
+      readonly names: readonly string[];
+      readonly notAfterMs: number;
+      readonly isRenewal: boolean;
+    }
+  | {
+      readonly type: 'failed';
+      readonly id: string;
+      readonly names: readonly string[];
+      readonly error: PortholeError;
+      readonly nextTryAtMs: number;
+    }
   /** Once a day per certificate. `notAfterMs` may be past. */
-  | { readonly type: 'expiring'; readonly id: string; readonly names: readonly string[]; readonly notAfterMs: number; readonly lastError: string | undefined };
+  | {
+      readonly type: 'expiring';
+      readonly id: string;
+      readonly names: readonly string[];
+      readonly notAfterMs: number;
+      readonly lastError: string | undefined;
+    };
 
 export interface CertificateOrderContext {
   readonly store: Store;
@@ -70,18 +88,39 @@ export async function orderCertificate(context: CertificateOrderContext, task: O
   return done?.value ?? 'held elsewhere';
 }
 
-async function obtain(context: CertificateOrderContext, wanted: WantedCertificate, standing: StoredCertificate | undefined, signal: AbortSignal): Promise<StoredCertificate> {
+async function obtain(
+  context: CertificateOrderContext,
+  wanted: WantedCertificate,
+  standing: StoredCertificate | undefined,
+  signal: AbortSignal,
+): Promise<StoredCertificate> {
   const { names, owner, profile } = wanted;
   const api = await context.account.api(signal);
   const { renewalInfo } = await api.directory(signal);
-  const replaces = standing !== undefined && renewalInfo !== undefined ? renewalIdentifier(factsOf(standing.chainPem).leaf) : undefined;
+  const replaces =
+    standing !== undefined && renewalInfo !== undefined
+      ? renewalIdentifier(factsOf(standing.chainPem).leaf)
+      : undefined;
   const { solvers, preferredChain, orderTimeoutMs } = context;
-  const issued = await obtainCertificate(api, { names, solvers, profile, replaces, preferredChain, timeoutMs: orderTimeoutMs, signal });
+  const issued = await obtainCertificate(api, {
+    names,
+    solvers,
+    profile,
+    replaces,
+    preferredChain,
+    timeoutMs: orderTimeoutMs,
+    signal,
+  });
   return { ...issued, names: issued.names, id: names[0] ?? '', ...(owner === undefined ? {} : { owner }) };
 }
 
 /** The revision from before the order fences: if somebody stored one meanwhile, that one stands and ours is dropped. */
-async function keep(context: CertificateOrderContext, issued: StoredCertificate, expected: number, isRenewal: boolean): Promise<OrderOutcome> {
+async function keep(
+  context: CertificateOrderContext,
+  issued: StoredCertificate,
+  expected: number,
+  isRenewal: boolean,
+): Promise<OrderOutcome> {
   const { id, names, notAfterMs } = issued;
   const isStored = await context.certificates.put(issued, expected);
   await context.certificates.putState(id, freshState);
@@ -90,7 +129,11 @@ async function keep(context: CertificateOrderContext, issued: StoredCertificate,
   return 'issued';
 }
 
-async function remember(context: CertificateOrderContext, wanted: WantedCertificate, thrown: unknown): Promise<OrderOutcome> {
+async function remember(
+  context: CertificateOrderContext,
+  wanted: WantedCertificate,
+  thrown: unknown,
+): Promise<OrderOutcome> {
   const error = thrown instanceof PortholeError ? thrown : new PortholeError('INTERNAL', '', { cause: thrown });
   const problem = error instanceof AcmeError ? error.problem : undefined;
   if (problem === 'accountDoesNotExist') await context.account.forgetAddress();

@@ -81,7 +81,12 @@ export class CertificateStore {
 
   async putState(id: string, state: CertificateState): Promise<void> {
     const { lastError, renewal, ...rest } = state;
-    const value: JsonValue = { id, ...rest, ...(lastError === undefined ? {} : { lastError }), ...(renewal === undefined ? {} : { renewal: { ...renewal } }) };
+    const value: JsonValue = {
+      id,
+      ...rest,
+      ...(lastError === undefined ? {} : { lastError }),
+      ...(renewal === undefined ? {} : { renewal: { ...renewal } }),
+    };
     await this.#store.put(stateKey(id), value);
   }
 

@@ -8,7 +8,12 @@ import type { ChallengeTask } from './acme/order.ts';
 import { Challenges } from './challenges.ts';
 
 let now = 0;
-const task = (value: string, token = 'tok_en-1', type: 'dns' | 'ip' = 'dns'): ChallengeTask => ({ identifier: { type, value }, wildcard: false, token, keyAuthorization: `${token}.thumb` });
+const task = (value: string, token = 'tok_en-1', type: 'dns' | 'ip' = 'dns'): ChallengeTask => ({
+  identifier: { type, value },
+  wildcard: false,
+  token,
+  keyAuthorization: `${token}.thumb`,
+});
 const pair = (): [Challenges, Challenges] => {
   const store = new FakeStore();
   now = 1000;
@@ -24,14 +29,20 @@ describe('Challenges', () => {
     expect(await two.httpAnswer('/.well-known/acme-challenge/tok_en-1')).toBeUndefined();
   });
 
-  it.each(['/', '/.well-known/acme-challenge/', '/.well-known/acme-challenge/other', '/.well-known/acme-challenge/tok_en-1/', '/.well-known/acme-challenge/tok_en-1?x', '/.well-known/acme-challenge/../x', `/.well-known/acme-challenge/${'x'.repeat(300)}`, '/x/.well-known/acme-challenge/tok_en-1'])(
-    'answers nothing at %s',
-    async (path) => {
-      const [one] = pair();
-      await one.httpSolver().present(task('a.example'));
-      expect(await one.httpAnswer(path)).toBeUndefined();
-    },
-  );
+  it.each([
+    '/',
+    '/.well-known/acme-challenge/',
+    '/.well-known/acme-challenge/other',
+    '/.well-known/acme-challenge/tok_en-1/',
+    '/.well-known/acme-challenge/tok_en-1?x',
+    '/.well-known/acme-challenge/../x',
+    `/.well-known/acme-challenge/${'x'.repeat(300)}`,
+    '/x/.well-known/acme-challenge/tok_en-1',
+  ])('answers nothing at %s', async (path) => {
+    const [one] = pair();
+    await one.httpSolver().present(task('a.example'));
+    expect(await one.httpAnswer(path)).toBeUndefined();
+  });
 
   it('takes tokens of any length that an authority may give', async () => {
     const [one] = pair();
@@ -69,11 +80,23 @@ describe('Challenges', () => {
     await one.tlsAlpnSolver().present(task('192.0.2.1', 't', 'ip'));
     await one.tlsAlpnSolver().present(task('2001:db8::1', 't', 'ip'));
     expect(await two.alpnContext('b.example')).toBeUndefined();
-    for (const [serverName, alternative] of [['a.example', 'DNS:a.example'], ['1.2.0.192.in-addr.arpa', 'IP Address:192.0.2.1'], [`1.${'0.'.repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa`, 'IP Address:2001:DB8:0:0:0:0:0:1']] as const) {
+    for (const [serverName, alternative] of [
+      ['a.example', 'DNS:a.example'],
+      ['1.2.0.192.in-addr.arpa', 'IP Address:192.0.2.1'],
+      [`1.${'0.'.repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa`, 'IP Address:2001:DB8:0:0:0:0:0:1'],
+    ] as const) {
       const secureContext = await two.alpnContext(serverName);
       expect(secureContext).toBeDefined();
-      const listener = await new Listener(createServer({ ALPNProtocols: ['acme-tls/1'], SNICallback: (_name, done) => done(null, secureContext) })).listen();
-      const socket = connect({ port: listener.port, host: '127.0.0.1', servername: serverName, ALPNProtocols: ['acme-tls/1'], rejectUnauthorized: false });
+      const listener = await new Listener(
+        createServer({ ALPNProtocols: ['acme-tls/1'], SNICallback: (_name, done) => done(null, secureContext) }),
+      ).listen();
+      const socket = connect({
+        port: listener.port,
+        host: '127.0.0.1',
+        servername: serverName,
+        ALPNProtocols: ['acme-tls/1'],
+        rejectUnauthorized: false,
+      });
       await once(socket, 'secureConnect');
       expect(socket.alpnProtocol).toBe('acme-tls/1');
       expect(new X509Certificate(socket.getPeerCertificate().raw).subjectAltName).toBe(alternative);

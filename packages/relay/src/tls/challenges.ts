@@ -68,23 +68,39 @@ export class Challenges {
   }
 
   httpSolver(): ChallengeSolver {
-    return this.#solver('http-01', (_identifier, wildcard) => !wildcard, (task) => [httpKey(task.token), task.keyAuthorization]);
+    return this.#solver(
+      'http-01',
+      (_identifier, wildcard) => !wildcard,
+      (task) => [httpKey(task.token), task.keyAuthorization],
+    );
   }
 
   tlsAlpnSolver(): ChallengeSolver {
-    return this.#solver('tls-alpn-01', (_identifier, wildcard) => !wildcard, (task) => [alpnKey(sniOf(task.identifier)), task.keyAuthorization]);
+    return this.#solver(
+      'tls-alpn-01',
+      (_identifier, wildcard) => !wildcard,
+      (task) => [alpnKey(sniOf(task.identifier)), task.keyAuthorization],
+    );
   }
 
   /** `recordOf` says under which record of the delegated zone the value for a name is looked up; undefined when nowhere. */
   dnsSolver(recordOf: (name: string) => string | undefined): ChallengeSolver {
-    return this.#solver('dns-01', (identifier) => identifier.type === 'dns' && recordOf(identifier.value) !== undefined, (task) => {
-      // RFC 8555 section 8.4.
-      const value = createHash('sha256').update(task.keyAuthorization).digest('base64url');
-      return [`${dnsPrefix(recordOf(task.identifier.value) ?? '')}${value}`, value];
-    });
+    return this.#solver(
+      'dns-01',
+      (identifier) => identifier.type === 'dns' && recordOf(identifier.value) !== undefined,
+      (task) => {
+        // RFC 8555 section 8.4.
+        const value = createHash('sha256').update(task.keyAuthorization).digest('base64url');
+        return [`${dnsPrefix(recordOf(task.identifier.value) ?? '')}${value}`, value];
+      },
+    );
   }
 
-  #solver(type: ChallengeType, solves: ChallengeSolver['solves'], place: (task: ChallengeTask) => readonly [key: string, answer: string]): ChallengeSolver {
+  #solver(
+    type: ChallengeType,
+    solves: ChallengeSolver['solves'],
+    place: (task: ChallengeTask) => readonly [key: string, answer: string],
+  ): ChallengeSolver {
     return {
       type,
       solves,
@@ -122,5 +138,5 @@ function sniOf(identifier: Identifier): string {
   const bytes = identifier.type === 'ip' ? addressToBytes(identifier.value) : undefined;
   if (bytes === undefined) return identifier.value;
   if (bytes.length === 4) return `${[...bytes].reverse().join('.')}.in-addr.arpa`;
-  return `${[...bytes.toString('hex')].reverse().join('.')}.ip6.arpa`;
+  return `${bytes.toString('hex').split('').reverse().join('.')}.ip6.arpa`;
 }

@@ -9,17 +9,26 @@ const vec8 = (...parts: Uint8Array[]): Buffer => Buffer.concat([u8(Buffer.concat
 const vec16 = (...parts: Uint8Array[]): Buffer => Buffer.concat([u16(Buffer.concat(parts).length), ...parts]);
 const extension = (type: number, data: Uint8Array): Buffer => Buffer.concat([u16(type), vec16(data)]);
 const sni = (name: string | Buffer): Buffer => extension(0, vec16(u8(0), vec16(Buffer.from(name as string, 'latin1'))));
-const alpn = (...names: string[]): Buffer => extension(16, vec16(...names.map((name) => vec8(Buffer.from(name, 'latin1')))));
+const alpn = (...names: string[]): Buffer =>
+  extension(16, vec16(...names.map((name) => vec8(Buffer.from(name, 'latin1')))));
 
 function message(extensions: Buffer | undefined, suites: Buffer = u16(0x1301)): Buffer {
-  const body = Buffer.concat([u16(0x0303), Buffer.alloc(32, 7), vec8(Buffer.alloc(32, 9)), vec16(suites), vec8(u8(0)), ...(extensions ? [vec16(extensions)] : [])]);
+  const body = Buffer.concat([
+    u16(0x0303),
+    Buffer.alloc(32, 7),
+    vec8(Buffer.alloc(32, 9)),
+    vec16(suites),
+    vec8(u8(0)),
+    ...(extensions ? [vec16(extensions)] : []),
+  ]);
   return Buffer.concat([u8(1), u8(body.length >> 16), u16(body.length & 0xffff), body]);
 }
 
 /** The message in records of at most `size` bytes. */
 function records(handshake: Buffer, size = 16_384): Buffer {
   const parts: Buffer[] = [];
-  for (let at = 0; at < handshake.length; at += size) parts.push(u8(22), u16(0x0301), vec16(handshake.subarray(at, at + size)));
+  for (let at = 0; at < handshake.length; at += size)
+    parts.push(u8(22), u16(0x0301), vec16(handshake.subarray(at, at + size)));
   return Buffer.concat(parts);
 }
 
@@ -52,7 +61,22 @@ describe('ClientHelloReader', () => {
   it('reads a hello written down byte by byte', () => {
     const literal = Buffer.from(
       '16030100450100004103030707070707070707070707070707070707070707070707070707070707070707' +
-        '00' + '0002' + '1301' + '0100' + '0016' + '00000007' + '0005' + '00' + '0002' + '4162' + '00100007' + '0005' + '02' + '6832' + '01' + '78',
+        '00' +
+        '0002' +
+        '1301' +
+        '0100' +
+        '0016' +
+        '00000007' +
+        '0005' +
+        '00' +
+        '0002' +
+        '4162' +
+        '00100007' +
+        '0005' +
+        '02' +
+        '6832' +
+        '01' +
+        '78',
       'hex',
     );
     expect(literal.length).toBe(5 + 4 + 65);
@@ -91,7 +115,11 @@ describe('ClientHelloReader', () => {
   });
 
   it('passes over GREASE and encrypted hellos', () => {
-    const grease = [extension(0x0a0a, Buffer.alloc(0)), extension(0xfafa, u8(0)), extension(0xfe0d, Buffer.alloc(200, 1))];
+    const grease = [
+      extension(0x0a0a, Buffer.alloc(0)),
+      extension(0xfafa, u8(0)),
+      extension(0xfe0d, Buffer.alloc(200, 1)),
+    ];
     expect(read(hello(...grease, sni('a.b'), alpn('\x1a\x1a', 'h2')))).toEqual(done('a.b', ['h2']));
   });
 
@@ -99,12 +127,16 @@ describe('ClientHelloReader', () => {
     expect(read(hello(alpn('h2')))).toEqual(done(undefined, ['h2']));
     expect(read(records(message(undefined)))).toEqual(done(undefined));
     expect(read(records(message(Buffer.alloc(0))))).toEqual(done(undefined));
-    for (const address of ['127.0.0.1', '::1', '[::1]', '1.2.3.4.']) expect(read(hello(sni(address)))).toEqual(done(undefined));
+    for (const address of ['127.0.0.1', '::1', '[::1]', '1.2.3.4.'])
+      expect(read(hello(sni(address)))).toEqual(done(undefined));
   });
 
-  it.each(['a b', 'a..b', '.', '-a', 'a\0.b', 'b\xfccher.example', `${'a'.repeat(64)}.b`, '*.b'])('refuses the name %j', (name) => {
-    expect(read(hello(sni(name)))).toEqual(fault('bad_server_name'));
-  });
+  it.each(['a b', 'a..b', '.', '-a', 'a\0.b', 'b\xfccher.example', `${'a'.repeat(64)}.b`, '*.b'])(
+    'refuses the name %j',
+    (name) => {
+      expect(read(hello(sni(name)))).toEqual(fault('bad_server_name'));
+    },
+  );
 
   it.each([
     ['plain HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'not_tls'],
@@ -128,7 +160,11 @@ describe('ClientHelloReader', () => {
     ['an empty name extension', hello(extension(0, Buffer.alloc(0))), 'malformed'],
     ['an empty list of protocols', hello(extension(16, vec16())), 'malformed'],
     ['an empty protocol', hello(extension(16, vec16(vec8()))), 'malformed'],
-    ['bytes after the list of protocols', hello(extension(16, Buffer.concat([vec16(vec8(u8(97))), u8(0)]))), 'malformed'],
+    [
+      'bytes after the list of protocols',
+      hello(extension(16, Buffer.concat([vec16(vec8(u8(97))), u8(0)]))),
+      'malformed',
+    ],
     ['an extension past the end', hello(Buffer.from('000000ff', 'hex')), 'malformed'],
   ])('refuses %s', (_what, bytes, kind) => {
     expect(read(bytes)).toEqual(fault(kind));
@@ -158,9 +194,13 @@ describe('ClientHelloReader', () => {
   });
 
   it('reads what Node sends', async () => {
-    expect(read(await nodeHello({ servername: 'Node.Example', ALPNProtocols: ['h2', 'http/1.1'] }))).toEqual(done('node.example', ['h2', 'http/1.1']));
+    expect(read(await nodeHello({ servername: 'Node.Example', ALPNProtocols: ['h2', 'http/1.1'] }))).toEqual(
+      done('node.example', ['h2', 'http/1.1']),
+    );
     expect(read(await nodeHello({ servername: 'old.example', maxVersion: 'TLSv1.2' }))).toEqual(done('old.example'));
-    expect(read(await nodeHello({ ALPNProtocols: ['acme-tls/1'], servername: 'a.b' }))).toEqual(done('a.b', ['acme-tls/1'], true));
+    expect(read(await nodeHello({ ALPNProtocols: ['acme-tls/1'], servername: 'a.b' }))).toEqual(
+      done('a.b', ['acme-tls/1'], true),
+    );
     expect(read(await nodeHello({}))).toEqual(done(undefined));
   });
 
@@ -175,7 +215,8 @@ describe('ClientHelloReader', () => {
     let tried = 0;
     const states = new Set<string>();
     while (performance.now() < deadline) {
-      const bytes = random(4) === 0 ? Buffer.from(Array.from({ length: random(200) }, () => random(256))) : Buffer.from(real);
+      const bytes =
+        random(4) === 0 ? Buffer.from(Array.from({ length: random(200) }, () => random(256))) : Buffer.from(real);
       for (let i = random(6); i > 0 && bytes.length > 0; i--) bytes[random(bytes.length)] = random(256);
       const cut = random(bytes.length + 1);
       const result = read(bytes.subarray(0, cut), bytes.subarray(cut));

@@ -88,7 +88,8 @@ export class ClientHelloReader {
     // Judged byte by byte, so that plain HTTP is recognised from its first byte.
     if (header.length > 0 && header[0] !== 22) return fault('not_tls');
     if (header.length > 1 && header[1] !== 3) return fault('not_tls');
-    if (header.length < recordHeaderBytes) return this.#offset + recordHeaderBytes > maxClientHelloBytes ? fault('too_large') : needMore;
+    if (header.length < recordHeaderBytes)
+      return this.#offset + recordHeaderBytes > maxClientHelloBytes ? fault('too_large') : needMore;
     const size = header.readUInt16BE(3);
     if (size === 0) return fault('empty_record');
     if (size > maxRecordBytes) return fault('record_too_large');
@@ -234,8 +235,16 @@ class Cursor {
 }
 
 /** A fatal TLS alert as a record of its own, for a visitor whose hello leads nowhere (RFC 8446 section 6). */
-export function fatalAlert(alert: 'unrecognized_name' | 'handshake_failure' | 'decode_error' | 'internal_error' | 'no_application_protocol'): Buffer {
+export function fatalAlert(
+  alert: 'unrecognized_name' | 'handshake_failure' | 'decode_error' | 'internal_error' | 'no_application_protocol',
+): Buffer {
   return Buffer.from([21, 3, 1, 0, 2, 2, alertNumbers[alert]]);
 }
 
-const alertNumbers = { handshake_failure: 40, decode_error: 50, internal_error: 80, unrecognized_name: 112, no_application_protocol: 120 } as const;
+const alertNumbers = {
+  handshake_failure: 40,
+  decode_error: 50,
+  internal_error: 80,
+  unrecognized_name: 112,
+  no_application_protocol: 120,
+} as const;

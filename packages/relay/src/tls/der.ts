@@ -1,6 +1,17 @@
 /** Just enough DER (X.690) to write certificate requests and small certificates, and to find an extension in one. */
 
-const tags = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, oid: 0x06, utf8: 0x0c, utcTime: 0x17, generalizedTime: 0x18, sequence: 0x30, set: 0x31 } as const;
+const tags = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  utf8: 0x0c,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  sequence: 0x30,
+  set: 0x31,
+} as const;
 
 /** One value with its tag and length. */
 export function tagged(tag: number, ...contents: readonly Uint8Array[]): Buffer {
@@ -20,7 +31,8 @@ export const der = {
   set: (...items: readonly Uint8Array[]): Buffer => tagged(tags.set, ...items),
   boolean: (value: boolean): Buffer => tagged(tags.boolean, Buffer.from([value ? 0xff : 0])),
   /** A number that is not negative, from a small number or big-endian bytes. */
-  integer: (value: number | Uint8Array): Buffer => tagged(tags.integer, unsigned(typeof value === 'number' ? Buffer.from([value]) : value)),
+  integer: (value: number | Uint8Array): Buffer =>
+    tagged(tags.integer, unsigned(typeof value === 'number' ? Buffer.from([value]) : value)),
   oid: (dotted: string): Buffer => tagged(tags.oid, Buffer.from(oidBytes(dotted))),
   utf8: (text: string): Buffer => tagged(tags.utf8, Buffer.from(text)),
   octets: (bytes: Uint8Array): Buffer => tagged(tags.octetString, bytes),
@@ -29,7 +41,9 @@ export const der = {
   time: (date: Date): Buffer => {
     const text = `${date.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`;
     // RFC 5280 section 4.1.2.5: UTCTime through 2049.
-    return date.getUTCFullYear() < 2050 ? tagged(tags.utcTime, Buffer.from(text.slice(2))) : tagged(tags.generalizedTime, Buffer.from(text));
+    return date.getUTCFullYear() < 2050
+      ? tagged(tags.utcTime, Buffer.from(text.slice(2)))
+      : tagged(tags.generalizedTime, Buffer.from(text));
   },
 } as const;
 

@@ -20,5 +20,7 @@ export function challengeRecordOf(zone: string, name: string): string {
 export function delegationOf(zone: string, name: string, nameServer: string): Delegation {
   const direct = `_acme-challenge.${name}`;
   const record = challengeRecordOf(zone, name);
-  return record === direct ? { name: zone, type: 'NS', value: nameServer } : { name: direct, type: 'CNAME', value: record };
+  return record === direct
+    ? { name: zone, type: 'NS', value: nameServer }
+    : { name: direct, type: 'CNAME', value: record };
 }

@@ -10,7 +10,10 @@ import { DnsResponder } from './dns-responder.ts';
 const zone = 'acme.tun.example';
 const open: DnsListener[] = [];
 
-async function start(options: Partial<DnsListenerOptions> = {}, values: readonly string[] = ['first', 'second']): Promise<DnsListener> {
+async function start(
+  options: Partial<DnsListenerOptions> = {},
+  values: readonly string[] = ['first', 'second'],
+): Promise<DnsListener> {
   const responder = new DnsResponder({ zone, nameServers: ['ns.tun.example'], txtValues: async () => values });
   const listener = new DnsListener({ responder, host: '127.0.0.1', port: 0, ...options });
   await listener.start();
@@ -83,7 +86,11 @@ describe('DnsListener', () => {
 
   it('says when the port is taken, and closes twice', async () => {
     const { port } = await start();
-    const second = new DnsListener({ responder: new DnsResponder({ zone, nameServers: [], txtValues: async () => [] }), host: '127.0.0.1', port });
+    const second = new DnsListener({
+      responder: new DnsResponder({ zone, nameServers: [], txtValues: async () => [] }),
+      host: '127.0.0.1',
+      port,
+    });
     await expect(second.start()).rejects.toMatchObject({ code: 'EADDRINUSE' });
     await second.close();
     await second.close();

@@ -31,5 +31,10 @@ declare module 'dns-packet' {
     readonly additionals?: readonly DnsRecord[];
   }
   export function encode(packet: Packet): Buffer;
-  export function decode(bytes: Buffer): Required<Packet> & { readonly opcode: string; readonly rcode: string; readonly flag_tc: boolean; readonly flag_aa: boolean };
+  export function decode(bytes: Buffer): Required<Packet> & {
+    readonly opcode: string;
+    readonly rcode: string;
+    readonly flag_tc: boolean;
+    readonly flag_aa: boolean;
+  };
 }

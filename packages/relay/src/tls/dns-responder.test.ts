@@ -9,22 +9,37 @@ const values = new Map([
   ['one.acme.tun.example', ['first', 'second']],
   ['many.acme.tun.example', Array.from({ length: 10 }, (_, i) => `${i}`.padEnd(200, 'x'))],
 ]);
-const responder = new DnsResponder({ zone, nameServers: ['ns.tun.example'], txtValues: async (name) => values.get(name) ?? [] });
+const responder = new DnsResponder({
+  zone,
+  nameServers: ['ns.tun.example'],
+  txtValues: async (name) => values.get(name) ?? [],
+});
 
-const query = (name: string, type = 'TXT', rest: object = {}): Buffer => encode({ type: 'query', id: 7, flags: 1 << 8, questions: [{ name, type }], ...rest });
-const opt = (size: number, version = 0) => ({ additionals: [{ type: 'OPT' as const, name: '.' as const, udpPayloadSize: size, ednsVersion: version }] });
+const query = (name: string, type = 'TXT', rest: object = {}): Buffer =>
+  encode({ type: 'query', id: 7, flags: 1 << 8, questions: [{ name, type }], ...rest });
+const opt = (size: number, version = 0) => ({
+  additionals: [{ type: 'OPT' as const, name: '.' as const, udpPayloadSize: size, ednsVersion: version }],
+});
 
 async function ask(bytes: Buffer, transport: 'udp' | 'tcp' = 'udp') {
   const answer = await responder.answer(bytes, transport);
   return answer && { ...decode(answer), size: answer.length };
 }
-const texts = (answers: readonly unknown[]): string[] => answers.map((record) => String((record as { data: unknown[] }).data));
+const texts = (answers: readonly unknown[]): string[] =>
+  answers.map((record) => String((record as { data: unknown[] }).data));
 
 describe('DnsResponder', () => {
   it('answers TXT with both values, authoritatively, and echoes the case of the question', async () => {
     const bytes = query('oNe.AcMe.tUn.eXaMpLe');
     const answer = await ask(bytes);
-    expect(answer).toMatchObject({ id: 7, rcode: 'NOERROR', flag_aa: true, flag_tc: false, flag_rd: true, flag_ra: false });
+    expect(answer).toMatchObject({
+      id: 7,
+      rcode: 'NOERROR',
+      flag_aa: true,
+      flag_tc: false,
+      flag_rd: true,
+      flag_ra: false,
+    });
     expect(texts(answer?.answers ?? [])).toEqual(['first', 'second']);
     expect(answer?.questions[0]?.name).toBe('oNe.AcMe.tUn.eXaMpLe');
     expect(answer?.answers[0]).toMatchObject({ name: 'oNe.AcMe.tUn.eXaMpLe', ttl: 1 });
@@ -32,7 +47,9 @@ describe('DnsResponder', () => {
   });
 
   it('answers SOA and NS of the zone', async () => {
-    expect((await ask(query(zone, 'SOA')))?.answers).toMatchObject([{ type: 'SOA', data: { mname: 'ns.tun.example', minimum: 1 } }]);
+    expect((await ask(query(zone, 'SOA')))?.answers).toMatchObject([
+      { type: 'SOA', data: { mname: 'ns.tun.example', minimum: 1 } },
+    ]);
     expect((await ask(query(zone, 'NS')))?.answers).toMatchObject([{ type: 'NS', data: 'ns.tun.example' }]);
   });
 
@@ -45,7 +62,12 @@ describe('DnsResponder', () => {
     ['DNSKEY', zone],
     ['TYPE_65280', zone],
   ])('says that there is no %s at %s, for a second', async (type, name) => {
-    expect(await ask(query(name, type))).toMatchObject({ rcode: 'NOERROR', flag_aa: true, answers: [], authorities: [{ type: 'SOA' }] });
+    expect(await ask(query(name, type))).toMatchObject({
+      rcode: 'NOERROR',
+      flag_aa: true,
+      answers: [],
+      authorities: [{ type: 'SOA' }],
+    });
   });
 
   it.each([
@@ -54,7 +76,10 @@ describe('DnsResponder', () => {
     ['the root', query('.', 'NS')],
     ['a transfer', query(zone, 'AXFR')],
     ['ANY', query(zone, 'ANY')],
-    ['the version of the software', encode({ type: 'query', questions: [{ name: 'version.bind', type: 'TXT', class: 'CH' }] })],
+    [
+      'the version of the software',
+      encode({ type: 'query', questions: [{ name: 'version.bind', type: 'TXT', class: 'CH' }] }),
+    ],
     ['a class of old', encode({ type: 'query', questions: [{ name: zone, type: 'TXT', class: 'CH' }] })],
   ])('refuses %s', async (_what, bytes) => {
     expect(await ask(bytes)).toMatchObject({ rcode: 'REFUSED', flag_aa: false, answers: [], authorities: [] });
@@ -68,10 +93,17 @@ describe('DnsResponder', () => {
   });
 
   it('speaks EDNS when asked in it', async () => {
-    expect((await ask(query('one.acme.tun.example', 'TXT', opt(4096))))?.additionals).toMatchObject([{ type: 'OPT', udpPayloadSize: 1232 }]);
+    expect((await ask(query('one.acme.tun.example', 'TXT', opt(4096))))?.additionals).toMatchObject([
+      { type: 'OPT', udpPayloadSize: 1232 },
+    ]);
     expect((await ask(query('one.acme.tun.example')))?.additionals).toEqual([]);
-    expect(await ask(query('one.acme.tun.example', 'TXT', opt(4096, 1)))).toMatchObject({ answers: [], additionals: [{ extendedRcode: 1 }] });
-    const twice = query('one.acme.tun.example', 'TXT', { additionals: [...opt(512).additionals, ...opt(512).additionals] });
+    expect(await ask(query('one.acme.tun.example', 'TXT', opt(4096, 1)))).toMatchObject({
+      answers: [],
+      additionals: [{ extendedRcode: 1 }],
+    });
+    const twice = query('one.acme.tun.example', 'TXT', {
+      additionals: [...opt(512).additionals, ...opt(512).additionals],
+    });
     expect((await ask(twice))?.rcode).toBe('FORMERR');
   });
 
@@ -86,7 +118,9 @@ describe('DnsResponder', () => {
     expect(await ask(Buffer.alloc(11))).toBeUndefined();
     expect(await ask(Buffer.alloc(2000))).toBeUndefined();
     expect((await ask(encode({ type: 'query', questions: [] })))?.rcode).toBe('FORMERR');
-    expect((await ask(encode({ type: 'query', flags: 2 << 11, questions: [{ name: zone, type: 'TXT' }] })))?.rcode).toBe('NOTIMP');
+    expect(
+      (await ask(encode({ type: 'query', flags: 2 << 11, questions: [{ name: zone, type: 'TXT' }] })))?.rcode,
+    ).toBe('NOTIMP');
     const compressed = Buffer.from('000700000001000000000000c00c00100001', 'hex');
     expect((await ask(compressed))?.rcode).toBe('FORMERR');
   });
@@ -97,9 +131,13 @@ describe('DnsResponder', () => {
     const real = query('one.acme.tun.example', 'TXT', opt(1232));
     let answered = 0;
     for (let round = 0; round < 5000; round++) {
-      const bytes = round % 5 === 0 ? Buffer.from(Array.from({ length: random(100) }, () => random(256))) : Buffer.from(real);
+      const bytes =
+        round % 5 === 0 ? Buffer.from(Array.from({ length: random(100) }, () => random(256))) : Buffer.from(real);
       for (let i = random(5); i > 0 && bytes.length > 0; i--) bytes[random(bytes.length)] = random(256);
-      const answer = await responder.answer(bytes.subarray(0, random(4) === 0 ? random(bytes.length + 1) : bytes.length), 'udp');
+      const answer = await responder.answer(
+        bytes.subarray(0, random(4) === 0 ? random(bytes.length + 1) : bytes.length),
+        'udp',
+      );
       if (answer === undefined) continue;
       answered++;
       expect(answer.length).toBeLessThan(200);
@@ -112,7 +150,15 @@ describe('DnsRateLimit', () => {
   it('lets a burst through, then says TCP or nothing by turns, and recovers', () => {
     let now = 0;
     const limit = new DnsRateLimit({ perSecond: 10, burst: 3, now: () => now });
-    expect(Array.from({ length: 7 }, () => limit.decide('192.0.2.1'))).toEqual(['answer', 'answer', 'answer', 'truncate', 'drop', 'truncate', 'drop']);
+    expect(Array.from({ length: 7 }, () => limit.decide('192.0.2.1'))).toEqual([
+      'answer',
+      'answer',
+      'answer',
+      'truncate',
+      'drop',
+      'truncate',
+      'drop',
+    ]);
     expect(limit.decide('192.0.2.77')).toBe('truncate');
     expect(limit.decide('::ffff:192.0.2.7')).toBe('drop');
     expect(limit.decide('192.0.3.1')).toBe('answer');
@@ -132,9 +178,17 @@ describe('DnsRateLimit', () => {
 
 describe('delegation', () => {
   it('is one NS record where the zone is the challenge name, and one CNAME elsewhere', () => {
-    expect(delegationOf('_acme-challenge.tun.example', 'tun.example', 'ns.tun.example')).toEqual({ name: '_acme-challenge.tun.example', type: 'NS', value: 'ns.tun.example' });
+    expect(delegationOf('_acme-challenge.tun.example', 'tun.example', 'ns.tun.example')).toEqual({
+      name: '_acme-challenge.tun.example',
+      type: 'NS',
+      value: 'ns.tun.example',
+    });
     const other = delegationOf('acme.tun.example', 'tun.example', 'ns.tun.example');
-    expect(other).toMatchObject({ name: '_acme-challenge.tun.example', type: 'CNAME', value: challengeRecordOf('acme.tun.example', 'tun.example') });
+    expect(other).toMatchObject({
+      name: '_acme-challenge.tun.example',
+      type: 'CNAME',
+      value: challengeRecordOf('acme.tun.example', 'tun.example'),
+    });
     expect(other.value).toMatch(/^[0-9a-f]{32}\.acme\.tun\.example$/);
     expect(challengeRecordOf(zone, 'a.example')).not.toBe(challengeRecordOf(zone, 'b.example'));
   });

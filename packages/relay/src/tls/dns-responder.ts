@@ -58,14 +58,17 @@ export class DnsResponder {
     if (typeof query === 'number') return headerOnly(bytes, query);
     const answer = await this.#resolve(query).catch(() => ({ rcode: rcodes.serverFailure }));
     const full = encodeAnswer(bytes, query, answer, false);
-    const limit = transport === 'tcp' ? 65_535 : Math.min(Math.max(query.edns?.size ?? minUdpBytes, minUdpBytes), maxUdpBytes);
+    const limit =
+      transport === 'tcp' ? 65_535 : Math.min(Math.max(query.edns?.size ?? minUdpBytes, minUdpBytes), maxUdpBytes);
     return full.length <= limit ? full : encodeAnswer(bytes, query, { rcode: answer.rcode }, true);
   }
 
   /** The same question with "ask again over TCP", for an address that asks too often to be believed. */
   truncated(bytes: Buffer): Buffer | undefined {
     const query = readQuery(bytes);
-    return query === undefined || typeof query === 'number' ? undefined : encodeAnswer(bytes, query, { rcode: rcodes.noError }, true);
+    return query === undefined || typeof query === 'number'
+      ? undefined
+      : encodeAnswer(bytes, query, { rcode: rcodes.noError }, true);
   }
 
   async #resolve({ question, edns }: Query): Promise<Answer> {
@@ -83,7 +86,8 @@ export class DnsResponder {
   async #records(name: string, question: Question): Promise<DataRecord[]> {
     const isApex = name === this.#options.zone;
     if (question.type === 'SOA' && isApex) return [this.#soa()];
-    if (question.type === 'NS' && isApex) return this.#options.nameServers.map((data) => ({ type: 'NS', name, ttl: 300, data }));
+    if (question.type === 'NS' && isApex)
+      return this.#options.nameServers.map((data) => ({ type: 'NS', name, ttl: 300, data }));
     if (question.type !== 'TXT') return [];
     const values = await this.#options.txtValues(name);
     return values.map((value) => ({ type: 'TXT', name: question.name, ttl: ttlSeconds, data: [value] }));
@@ -92,7 +96,15 @@ export class DnsResponder {
   #soa(): DataRecord {
     const { zone, nameServers } = this.#options;
     const mname = nameServers[0] ?? zone;
-    const data = { mname, rname: `hostmaster.${zone}`, serial: 1, refresh: 3600, retry: 600, expire: 86_400, minimum: ttlSeconds };
+    const data = {
+      mname,
+      rname: `hostmaster.${zone}`,
+      serial: 1,
+      refresh: 3600,
+      retry: 600,
+      expire: 86_400,
+      minimum: ttlSeconds,
+    };
     return { type: 'SOA', name: zone, ttl: ttlSeconds, data };
   }
 }
@@ -117,7 +129,13 @@ function readQuery(bytes: Buffer): Query | number | undefined {
     if (question === undefined || options.length > 1) return rcodes.formatError;
     const [opt] = options;
     const edns = opt && { size: opt.udpPayloadSize ?? minUdpBytes, version: opt.ednsVersion ?? 0 };
-    return { id: bytes.readUInt16BE(0), recursionDesired: (flags & flagBits.recursionDesired) !== 0, question, questionBytes, edns };
+    return {
+      id: bytes.readUInt16BE(0),
+      recursionDesired: (flags & flagBits.recursionDesired) !== 0,
+      question,
+      questionBytes,
+      edns,
+    };
   } catch {
     return rcodes.formatError;
   }
@@ -146,7 +164,14 @@ function encodeAnswer(bytes: Buffer, query: Query, answer: Answer, truncated: bo
     (truncated ? flagBits.truncated : 0) |
     (query.recursionDesired ? flagBits.recursionDesired : 0) |
     (answer.rcode & 15);
-  const opt: OptRecord = { type: 'OPT', name: '.', udpPayloadSize: maxUdpBytes, extendedRcode: answer.rcode >> 4, ednsVersion: 0, flags: 0 };
+  const opt: OptRecord = {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: maxUdpBytes,
+    extendedRcode: answer.rcode >> 4,
+    ednsVersion: 0,
+    flags: 0,
+  };
   const rest = encode({
     type: 'response',
     id: query.id,

@@ -1,7 +1,9 @@
 /** Members of JSON whose shape nobody has promised: an authority's answers, documents of another release. */
 
 export function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
 }
 
 export function stringOf(value: unknown, name: string): string | undefined {

@@ -14,7 +14,11 @@ const b6 = { address: '2001:db8::ffff', port: 443 };
 describe('PROXY protocol v1', () => {
   it('reads a line and says where it ends', () => {
     const bytes = Buffer.from('PROXY TCP4 192.0.2.1 198.51.100.2 5000 443\r\nGET /');
-    expect(readProxyHeader(bytes)).toEqual({ state: 'done', length: 44, header: { version: 1, local: false, source: a, destination: b, tlvs: {} } });
+    expect(readProxyHeader(bytes)).toEqual({
+      state: 'done',
+      length: 44,
+      header: { version: 1, local: false, source: a, destination: b, tlvs: {} },
+    });
   });
 
   it('reads the longest lines the specification allows', () => {
@@ -24,7 +28,11 @@ describe('PROXY protocol v1', () => {
     expect(readProxyHeader(line)).toMatchObject({ state: 'done', length: 104 });
     const unknown = Buffer.from(`PROXY UNKNOWN ${all} ${all} 65535 65535\r\n`);
     expect(unknown.length).toBe(107);
-    expect(readProxyHeader(unknown)).toEqual({ state: 'done', length: 107, header: { version: 1, local: false, tlvs: {} } });
+    expect(readProxyHeader(unknown)).toEqual({
+      state: 'done',
+      length: 107,
+      header: { version: 1, local: false, tlvs: {} },
+    });
   });
 
   it.each([
@@ -51,7 +59,9 @@ describe('PROXY protocol v1', () => {
   it('writes what it reads, mixed families as IPv6', () => {
     expect(encodeProxyV1(a, b).toString()).toBe('PROXY TCP4 192.0.2.1 198.51.100.2 5000 443\r\n');
     expect(encodeProxyV1(a6, b6).toString()).toBe('PROXY TCP6 2001:db8::1 2001:db8::ffff 5000 443\r\n');
-    expect(readProxyHeader(encodeProxyV1(a, b6))).toMatchObject({ header: { source: { address: '::ffff:c000:201' }, destination: b6 } });
+    expect(readProxyHeader(encodeProxyV1(a, b6))).toMatchObject({
+      header: { source: { address: '::ffff:c000:201' }, destination: b6 },
+    });
     expect(encodeProxyV1(undefined, b).toString()).toBe('PROXY UNKNOWN\r\n');
     expect(encodeProxyV1({ address: '/run/socket', port: 0 }, b).toString()).toBe('PROXY UNKNOWN\r\n');
   });
@@ -64,14 +74,32 @@ describe('PROXY protocol v2', () => {
       length: 28,
       header: { version: 2, local: false, source: a, destination: b, tlvs: {} },
     });
-    expect(readProxyHeader(v2('20000000'))).toEqual({ state: 'done', length: 16, header: { version: 2, local: true, tlvs: {} } });
-    expect(readProxyHeader(v2('2111000c0102030405060708aaaabbbb'))).toMatchObject({ header: { source: { address: '1.2.3.4', port: 0xaaaa } } });
+    expect(readProxyHeader(v2('20000000'))).toEqual({
+      state: 'done',
+      length: 16,
+      header: { version: 2, local: true, tlvs: {} },
+    });
+    expect(readProxyHeader(v2('2111000c0102030405060708aaaabbbb'))).toMatchObject({
+      header: { source: { address: '1.2.3.4', port: 0xaaaa } },
+    });
   });
 
   it('takes LOCAL with any payload, UNSPEC and UNIX as no address', () => {
-    expect(readProxyHeader(v2('20110003ffffff'))).toEqual({ state: 'done', length: 19, header: { version: 2, local: true, tlvs: {} } });
-    expect(readProxyHeader(v2('21000000'))).toEqual({ state: 'done', length: 16, header: { version: 2, local: false, tlvs: {} } });
-    expect(readProxyHeader(v2(`213100d8${'00'.repeat(216)}`))).toEqual({ state: 'done', length: 232, header: { version: 2, local: false, tlvs: {} } });
+    expect(readProxyHeader(v2('20110003ffffff'))).toEqual({
+      state: 'done',
+      length: 19,
+      header: { version: 2, local: true, tlvs: {} },
+    });
+    expect(readProxyHeader(v2('21000000'))).toEqual({
+      state: 'done',
+      length: 16,
+      header: { version: 2, local: false, tlvs: {} },
+    });
+    expect(readProxyHeader(v2(`213100d8${'00'.repeat(216)}`))).toEqual({
+      state: 'done',
+      length: 232,
+      header: { version: 2, local: false, tlvs: {} },
+    });
   });
 
   it('keeps every TLV it writes, with a checksum that is checked', () => {
@@ -79,11 +107,26 @@ describe('PROXY protocol v2', () => {
       alpn: 'h2',
       authority: 'shop.example',
       uniqueId: Buffer.from([1, 2, 3]),
-      ssl: { tls: true, certificateInConnection: true, certificateInSession: false, verified: true, version: 'TLSv1.3', commonName: 'visitor', cipher: 'TLS_AES_128_GCM_SHA256' },
+      ssl: {
+        tls: true,
+        certificateInConnection: true,
+        certificateInSession: false,
+        verified: true,
+        version: 'TLSv1.3',
+        commonName: 'visitor',
+        cipher: 'TLS_AES_128_GCM_SHA256',
+      },
     };
-    for (const [from, to] of [[a, b], [a6, b6]] as const) {
+    for (const [from, to] of [
+      [a, b],
+      [a6, b6],
+    ] as const) {
       const bytes = encodeProxyV2(from, to, { tlvs, checksum: true });
-      expect(readProxyHeader(bytes)).toEqual({ state: 'done', length: bytes.length, header: { version: 2, local: false, source: from, destination: to, tlvs } });
+      expect(readProxyHeader(bytes)).toEqual({
+        state: 'done',
+        length: bytes.length,
+        header: { version: 2, local: false, source: from, destination: to, tlvs },
+      });
       const damaged = Buffer.from(bytes);
       damaged.writeUInt8(damaged.readUInt8(20) ^ 1, 20);
       expect(readProxyHeader(damaged)).toEqual(fault('bad_checksum'));
@@ -133,7 +176,10 @@ describe('ProxyHeaderReader', () => {
     let seed = 99;
     const random = (): number => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) >>> 16;
     for (let round = 0; round < 5000; round++) {
-      const bytes = Buffer.concat([round % 2 ? Buffer.from(signature, 'hex') : Buffer.from('PROXY '), Buffer.from(Array.from({ length: 600 }, () => random() & 255))]);
+      const bytes = Buffer.concat([
+        round % 2 ? Buffer.from(signature, 'hex') : Buffer.from('PROXY '),
+        Buffer.from(Array.from({ length: 600 }, () => random() & 255)),
+      ]);
       if (round % 2) bytes[12] = 0x20 | (random() & 1);
       if (round % 4 === 1) bytes.writeUInt16BE(random() % 520, 14);
       expect(bytes.length).toBeGreaterThan(maxProxyV2Bytes);
@@ -148,10 +194,13 @@ describe('the parts', () => {
     expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
   });
 
-  it.each(['1.2.3.4', '::', '::1', '2001:db8::1', '1:2:3:4:5:6:7:8', 'fe80::1:0:0:2'])('turns %s into bytes and back', (text) => {
-    const bytes = addressToBytes(text);
-    expect(bytes && addressFromBytes(bytes)).toBe(text);
-  });
+  it.each(['1.2.3.4', '::', '::1', '2001:db8::1', '1:2:3:4:5:6:7:8', 'fe80::1:0:0:2'])(
+    'turns %s into bytes and back',
+    (text) => {
+      const bytes = addressToBytes(text);
+      expect(bytes && addressFromBytes(bytes)).toBe(text);
+    },
+  );
   it('reads mapped and zoned addresses', () => {
     expect(addressToBytes('::ffff:1.2.3.4')?.toString('hex')).toBe('00000000000000000000ffff01020304');
     expect(addressToBytes('fe80::1%eth0')?.toString('hex')).toBe('fe800000000000000000000000000001');

@@ -75,7 +75,8 @@ function readV1(bytes: Buffer): ProxyHeaderResult {
   if (end < 0) return bytes.length >= maxProxyV1Bytes ? fault('too_large') : needMore;
   const line = bytes.toString('latin1', 0, end);
   const length = end + 2;
-  if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN ')) return done({ version: 1, local: false, tlvs: {} }, length);
+  if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN '))
+    return done({ version: 1, local: false, tlvs: {} }, length);
   const [, family, from = '', to = '', fromPort = '', toPort = '', ...rest] = line.split(' ');
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isPlainIPv6 : undefined;
   if (isAddress === undefined || rest.length > 0 || !isAddress(from) || !isAddress(to)) return fault('malformed');
@@ -111,7 +112,8 @@ function readV2Body(header: Buffer, local: boolean): ProxyHeaderResult {
   const transport = (header[13] ?? 0) & 15;
   if (family > 3 || transport > 2) return fault('malformed');
   const addressBytes = [0, 12, 36, 216][family] ?? 0;
-  if (header.length < fixedV2Bytes + addressBytes) return local ? done({ version: 2, local, tlvs: {} }, header.length) : fault('malformed');
+  if (header.length < fixedV2Bytes + addressBytes)
+    return local ? done({ version: 2, local, tlvs: {} }, header.length) : fault('malformed');
   const tlvs = readTlvs(header, fixedV2Bytes + addressBytes);
   // A LOCAL header's payload means nothing (section 2.2), so nothing in it can be wrong.
   if (local) return done({ version: 2, local, tlvs: {} }, header.length);
@@ -149,9 +151,14 @@ export interface ProxyV2Options {
 }
 
 /** Writes a version 2 header for a TCP visitor; LOCAL when an endpoint is missing. Throws RangeError past `maxProxyV2Bytes`. */
-export function encodeProxyV2(source: Endpoint | undefined, destination: Endpoint | undefined, options: ProxyV2Options = {}): Buffer {
+export function encodeProxyV2(
+  source: Endpoint | undefined,
+  destination: Endpoint | undefined,
+  options: ProxyV2Options = {},
+): Buffer {
   const pair = sameFamily(source, destination);
-  if (pair === undefined || source === undefined || destination === undefined) return Buffer.concat([signature, Buffer.from([0x20, 0, 0, 0])]);
+  if (pair === undefined || source === undefined || destination === undefined)
+    return Buffer.concat([signature, Buffer.from([0x20, 0, 0, 0])]);
   const ports = Buffer.alloc(4);
   ports.writeUInt16BE(source.port, 0);
   ports.writeUInt16BE(destination.port, 2);
@@ -164,7 +171,10 @@ export function encodeProxyV2(source: Endpoint | undefined, destination: Endpoin
   return header;
 }
 
-function sameFamily(source: Endpoint | undefined, destination: Endpoint | undefined): { source: Buffer; destination: Buffer } | undefined {
+function sameFamily(
+  source: Endpoint | undefined,
+  destination: Endpoint | undefined,
+): { source: Buffer; destination: Buffer } | undefined {
   const from = source && addressToBytes(source.address);
   const to = destination && addressToBytes(destination.address);
   if (from === undefined || to === undefined) return undefined;

@@ -32,8 +32,17 @@ it('warns 14 days before the end, later for short-lived certificates', () => {
 
 describe('restAfterFailure', () => {
   it('doubles from a minute for passing trouble, from an hour for a no, up to a day', () => {
-    expect([1, 2, 3, 30].map((n) => restAfterFailure('ACME_UNREACHABLE', n, undefined, 0.5))).toEqual([60_000, 120_000, 240_000, day]);
-    expect([1, 2, 30].map((n) => restAfterFailure('ACME_CHALLENGE_FAILED', n, undefined, 0.5))).toEqual([hour, 2 * hour, day]);
+    expect([1, 2, 3, 30].map((n) => restAfterFailure('ACME_UNREACHABLE', n, undefined, 0.5))).toEqual([
+      60_000,
+      120_000,
+      240_000,
+      day,
+    ]);
+    expect([1, 2, 30].map((n) => restAfterFailure('ACME_CHALLENGE_FAILED', n, undefined, 0.5))).toEqual([
+      hour,
+      2 * hour,
+      day,
+    ]);
   });
   it('varies by a fifth, and is never less than the authority asks for', () => {
     expect(restAfterFailure('ACME_REFUSED', 1, undefined, 0)).toBe(0.8 * hour);

@@ -27,13 +27,24 @@ export function warningTime({ notBeforeMs, notAfterMs }: Span): number {
 }
 
 /** Trouble on the way, which may be over soon. Everything else is a no that costs a validation or an order each time. */
-const passing: ReadonlySet<ErrorCode> = new Set(['ACME_UNREACHABLE', 'ACME_BAD_ANSWER', 'CERTIFICATE_TIMEOUT', 'STORE_FAILED', 'INTERNAL']);
+const passing: ReadonlySet<ErrorCode> = new Set([
+  'ACME_UNREACHABLE',
+  'ACME_BAD_ANSWER',
+  'CERTIFICATE_TIMEOUT',
+  'STORE_FAILED',
+  'INTERNAL',
+]);
 
 /**
  * How long to leave a name alone after its nth failure in a row: from a minute (passing trouble) or an hour, doubled
  * up to a day, give or take a fifth, never less than the authority asked for. `random` is 0 to 1.
  */
-export function restAfterFailure(code: ErrorCode, failures: number, retryAfterMs: number | undefined, random: number): number {
+export function restAfterFailure(
+  code: ErrorCode,
+  failures: number,
+  retryAfterMs: number | undefined,
+  random: number,
+): number {
   const first = passing.has(code) ? minuteMs : 60 * minuteMs;
   const doubled = Math.min(first * 2 ** Math.min(failures - 1, 20), dayMs);
   return Math.max(retryAfterMs ?? 0, doubled * (0.8 + 0.4 * random));

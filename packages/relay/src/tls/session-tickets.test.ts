@@ -12,7 +12,15 @@ describe('SessionTickets', () => {
     let now = 0;
     const store = new FakeStore();
     const seen: string[][] = [[], [], []];
-    const processes = seen.map((keys) => new SessionTickets({ store, rotateEveryMs: 1000, now: () => now, onKeys: (bytes) => keys.push(bytes.toString('hex')) }));
+    const processes = seen.map(
+      (keys) =>
+        new SessionTickets({
+          store,
+          rotateEveryMs: 1000,
+          now: () => now,
+          onKeys: (bytes) => keys.push(bytes.toString('hex')),
+        }),
+    );
     await Promise.all(processes.map(async (process) => await process.start()));
     expect(seen.map((keys) => keys.at(-1))).toEqual(Array.from({ length: 3 }, () => seen[0]?.at(-1)));
     expect(seen[0]?.at(-1)).toHaveLength(96);
@@ -45,14 +53,23 @@ describe('SessionTickets', () => {
     const store = new FakeStore();
     const servers = await Promise.all(
       [0, 1].map(async () => {
-        const server = createServer({ key: keyPem, cert: chainPem, SNICallback: (name, done) => done(null, index.choose(name)) }, (socket) => socket.end('hello'));
+        const server = createServer(
+          { key: keyPem, cert: chainPem, SNICallback: (name, done) => done(null, index.choose(name)) },
+          (socket) => socket.end('hello'),
+        );
         const tickets = new SessionTickets({ store, onKeys: (keys) => server.setTicketKeys(keys) });
         await tickets.start();
         return { listener: await new Listener(server).listen(), tickets };
       }),
     );
     const visit = async (port: number, session?: Buffer): Promise<{ reused: boolean; session: Buffer | undefined }> => {
-      const socket = connect({ port, host: '127.0.0.1', servername: 'a.example', ca: authority.certificatePem, ...(session === undefined ? {} : { session }) });
+      const socket = connect({
+        port,
+        host: '127.0.0.1',
+        servername: 'a.example',
+        ca: authority.certificatePem,
+        ...(session === undefined ? {} : { session }),
+      });
       let ticket: Buffer | undefined;
       socket.on('session', (bytes: Buffer) => (ticket = bytes));
       await once(socket.resume(), 'secureConnect');

@@ -50,8 +50,10 @@ export class SessionTickets {
     const now = (this.#options.now ?? Date.now)();
     const document = await store.get(key);
     const age = now - (numberOf(document?.value, 'madeAtMs') ?? Number.NEGATIVE_INFINITY);
-    const isUsable = keysOf(document?.value) !== undefined && age < (this.#options.rotateEveryMs ?? defaultRotateEveryMs);
-    if (!isUsable) await store.put(key, { keys: randomBytes(keyBytes).toString('base64'), madeAtMs: now }, document?.revision ?? 0);
+    const isUsable =
+      keysOf(document?.value) !== undefined && age < (this.#options.rotateEveryMs ?? defaultRotateEveryMs);
+    if (!isUsable)
+      await store.put(key, { keys: randomBytes(keyBytes).toString('base64'), madeAtMs: now }, document?.revision ?? 0);
     this.#use((await store.get(key))?.value);
   }
 

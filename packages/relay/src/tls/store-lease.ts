@@ -23,7 +23,10 @@ export interface StoreLeaseOptions {
  * Runs `work` under the lease, or returns undefined at once when somebody else holds it. `signal` aborts when the
  * lease was lost, for instance because this process stood still for too long.
  */
-export async function withLease<T>(options: StoreLeaseOptions, work: (signal: AbortSignal) => Promise<T>): Promise<{ readonly value: T } | undefined> {
+export async function withLease<T>(
+  options: StoreLeaseOptions,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<{ readonly value: T } | undefined> {
   const first = await acquire(options);
   if (first === undefined) return undefined;
   const lost = new AbortController();
@@ -47,7 +50,12 @@ async function acquire(options: StoreLeaseOptions): Promise<number | undefined> 
 }
 
 /** Resolves with the last revision when finished, or undefined when the lease was lost. */
-async function renewUntil(options: StoreLeaseOptions, first: number, lost: AbortController, finished: AbortSignal): Promise<number | undefined> {
+async function renewUntil(
+  options: StoreLeaseOptions,
+  first: number,
+  lost: AbortController,
+  finished: AbortSignal,
+): Promise<number | undefined> {
   let revision = first;
   for (;;) {
     const isOver = await delay(options.renewEveryMs ?? leaseLifeMs / 4, false, { signal: finished }).catch(() => true);

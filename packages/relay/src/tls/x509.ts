@@ -2,7 +2,15 @@
  * Writes X.509 certificates (RFC 5280) with EC P-256 keys: the one a TLS-ALPN-01 validation wants, one to answer with
  * while there is no better, and a certificate authority for tests. Reads what node:crypto does not show of one.
  */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, type X509Certificate } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  type X509Certificate,
+} from 'node:crypto';
 import { addressToBytes } from './address-bytes.ts';
 import { der, readDerSequence, tagged } from './der.ts';
 
@@ -62,11 +70,17 @@ export function createCertificate(options: CertificateOptions): Buffer {
   const extensions = [
     extension(oids.basicConstraints, der.sequence(...(options.isAuthority === true ? [der.boolean(true)] : [])), true),
     // digitalSignature for a leaf, keyCertSign and cRLSign for an authority.
-    extension(oids.keyUsage, options.isAuthority === true ? der.bits(Buffer.from([0x06]), 1) : der.bits(Buffer.from([0x80]), 7), true),
+    extension(
+      oids.keyUsage,
+      options.isAuthority === true ? der.bits(Buffer.from([0x06]), 1) : der.bits(Buffer.from([0x80]), 7),
+      true,
+    ),
     extension(oids.subjectKeyIdentifier, der.octets(keyIdentifier(options.publicKey))),
     extension(oids.authorityKeyIdentifier, der.sequence(tagged(0x80, issuerKeyId))),
     ...(options.names === undefined ? [] : [alternativeNames(options.names)]),
-    ...(options.usages === undefined ? [] : [extension(oids.extendedKeyUsage, der.sequence(...options.usages.map((usage) => der.oid(oids[usage]))))]),
+    ...(options.usages === undefined
+      ? []
+      : [extension(oids.extendedKeyUsage, der.sequence(...options.usages.map((usage) => der.oid(oids[usage]))))]),
     ...(options.extensions ?? []),
   ];
   const body = der.sequence(
@@ -83,7 +97,13 @@ export function createCertificate(options: CertificateOptions): Buffer {
 }
 
 /** A certificate signed by its own key. `lifeMs` from an hour ago, for clocks that are a little behind. */
-export function createSelfSigned(pair: KeyPair, names: readonly string[], nowMs: number, lifeMs: number, extensions: readonly Buffer[] = []): Buffer {
+export function createSelfSigned(
+  pair: KeyPair,
+  names: readonly string[],
+  nowMs: number,
+  lifeMs: number,
+  extensions: readonly Buffer[] = [],
+): Buffer {
   const subject = (names[0] ?? 'localhost').slice(0, 64);
   return createCertificate({
     subject,

@@ -99,7 +99,10 @@ export function readAuthorization(json: unknown, url: string, retryAfterMs?: num
   const identifier = fieldOf(json, 'identifier');
   return {
     url,
-    identifier: { type: oneOf(identifier, 'type', ['dns', 'ip'] as const), value: stringField(identifier, 'value').toLowerCase() },
+    identifier: {
+      type: oneOf(identifier, 'type', ['dns', 'ip'] as const),
+      value: stringField(identifier, 'value').toLowerCase(),
+    },
     wildcard: fieldOf(json, 'wildcard') === true,
     status: oneOf(json, 'status', authorizationStatuses),
     challenges: arrayField(json, 'challenges').map(readChallenge),

@@ -1,7 +1,18 @@
 /** The resources of an ACME server, one method each (RFC 8555 section 7, RFC 9773, profiles). No policy: that is `order.ts`. */
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { renewalIdentifier } from '../x509.ts';
-import { type Authorization, bad, type Challenge, type Directory, type Identifier, type Order, readAuthorization, readOrder, readRenewalInfo, type RenewalInfo } from './answers.ts';
+import {
+  type Authorization,
+  bad,
+  type Challenge,
+  type Directory,
+  type Identifier,
+  type Order,
+  readAuthorization,
+  readOrder,
+  readRenewalInfo,
+  type RenewalInfo,
+} from './answers.ts';
 import type { AcmeHttp, AcmeReply, Signer } from './http.ts';
 import { publicJwk, signAccountBinding, signJws } from './jws.ts';
 import { AcmeError } from './problem.ts';
@@ -66,12 +77,25 @@ export class AcmeApi {
     const { newAccount, externalAccountRequired } = await this.directory(signal);
     const { externalAccount } = request;
     if (externalAccountRequired && externalAccount === undefined) {
-      throw new AcmeError('ACME_REFUSED', 'this authority wants an external account binding: a key id and an HMAC key from its website', { problem: 'externalAccountRequired' });
+      throw new AcmeError(
+        'ACME_REFUSED',
+        'this authority wants an external account binding: a key id and an HMAC key from its website',
+        { problem: 'externalAccountRequired' },
+      );
     }
     const payload = {
       termsOfServiceAgreed: request.termsOfServiceAgreed,
       contact: (request.emails ?? []).map((email) => (email.startsWith('mailto:') ? email : `mailto:${email}`)),
-      ...(externalAccount === undefined ? {} : { externalAccountBinding: signAccountBinding(this.#key, newAccount, externalAccount.kid, externalAccount.hmacKey) }),
+      ...(externalAccount === undefined
+        ? {}
+        : {
+            externalAccountBinding: signAccountBinding(
+              this.#key,
+              newAccount,
+              externalAccount.kid,
+              externalAccount.hmacKey,
+            ),
+          }),
     };
     const reply = await this.http.post(newAccount, payload, { key: this.#key }, { signal });
     this.#accountUrl = locationOf(reply);
@@ -83,7 +107,11 @@ export class AcmeApi {
     const { keyChange } = await this.directory(signal);
     if (keyChange === undefined) throw bad('this authority offers no keyChange');
     const { kid } = this.#signer();
-    const inner = signJws(newKey, { url: keyChange, jwk: publicJwk(newKey) }, { account: kid, oldKey: publicJwk(this.#key) });
+    const inner = signJws(
+      newKey,
+      { url: keyChange, jwk: publicJwk(newKey) },
+      { account: kid, oldKey: publicJwk(this.#key) },
+    );
     await this.#post(keyChange, JSON.parse(inner), signal);
     this.#key = newKey;
   }
@@ -98,7 +126,11 @@ export class AcmeApi {
     const { newOrder, profiles } = await this.directory(signal);
     if (request.profile !== undefined && !profiles.has(request.profile)) {
       const offered = [...profiles.keys()].join(', ');
-      throw new AcmeError('ACME_REFUSED', `this authority has no profile "${request.profile}" (it has: ${offered === '' ? 'none' : offered})`, { problem: 'invalidProfile' });
+      throw new AcmeError(
+        'ACME_REFUSED',
+        `this authority has no profile "${request.profile}" (it has: ${offered === '' ? 'none' : offered})`,
+        { problem: 'invalidProfile' },
+      );
     }
     const reply = await this.#post(newOrder, request, signal);
     return readOrder(reply.json, locationOf(reply), reply.retryAfterMs);
@@ -130,8 +162,14 @@ export class AcmeApi {
   }
 
   async certificate(url: string, signal?: AbortSignal): Promise<IssuedChain> {
-    const reply = await this.http.post(url, undefined, this.#signer(), { signal, accept: 'application/pem-certificate-chain' });
-    return { pem: reply.text, alternates: reply.alternates.slice(0, 10).map((link) => checkAcmeUrl(new URL(link, url).href).href) };
+    const reply = await this.http.post(url, undefined, this.#signer(), {
+      signal,
+      accept: 'application/pem-certificate-chain',
+    });
+    return {
+      pem: reply.text,
+      alternates: reply.alternates.slice(0, 10).map((link) => checkAcmeUrl(new URL(link, url).href).href),
+    };
   }
 
   /** RFC 9773 section 4; undefined when the authority has no such thing. */
@@ -143,10 +181,18 @@ export class AcmeApi {
     return readRenewalInfo(reply.json, reply.retryAfterMs);
   }
 
-  async revoke(certificate: X509Certificate, reason: keyof typeof revocationReasons, signal?: AbortSignal): Promise<void> {
+  async revoke(
+    certificate: X509Certificate,
+    reason: keyof typeof revocationReasons,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { revokeCert } = await this.directory(signal);
     if (revokeCert === undefined) throw bad('this authority offers no revokeCert');
-    await this.#post(revokeCert, { certificate: certificate.raw.toString('base64url'), reason: revocationReasons[reason] }, signal);
+    await this.#post(
+      revokeCert,
+      { certificate: certificate.raw.toString('base64url'), reason: revocationReasons[reason] },
+      signal,
+    );
   }
 
   async #post(url: string, payload: unknown, signal: AbortSignal | undefined): Promise<AcmeReply> {
@@ -154,7 +200,8 @@ export class AcmeApi {
   }
 
   #signer(): Signer & { readonly kid: string } {
-    if (this.#accountUrl === undefined) throw new AcmeError('ACME_REFUSED', 'no account yet', { problem: 'accountDoesNotExist' });
+    if (this.#accountUrl === undefined)
+      throw new AcmeError('ACME_REFUSED', 'no account yet', { problem: 'accountDoesNotExist' });
     return { key: this.#key, kid: this.#accountUrl };
   }
 }

@@ -5,22 +5,37 @@ import { describe, expect, it } from 'vitest';
 import { createCertificate, createKeyPair, createSelfSigned, derToPem, keyToPem, renewalIdentifier } from '../x509.ts';
 import { createChallengeCertificate, createCsr } from './csr.ts';
 
-const openssl = (args: string[], input: string): string => execFileSync('openssl', args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+const openssl = (args: string[], input: string): string =>
+  execFileSync('openssl', args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
 
 describe('createCsr', () => {
   it('is what OpenSSL accepts as a signed request for names, wildcards and addresses', () => {
     const { privateKey } = createKeyPair();
-    const names = ['a.example', '*.a.example', '192.0.2.1', '2001:db8::1', `${'x'.repeat(60)}.${'y'.repeat(60)}.${'z'.repeat(60)}.example`];
-    const text = openssl(['req', '-text', '-noout', '-verify'], derToPem('CERTIFICATE REQUEST', createCsr(privateKey, names)));
+    const names = [
+      'a.example',
+      '*.a.example',
+      '192.0.2.1',
+      '2001:db8::1',
+      `${'x'.repeat(60)}.${'y'.repeat(60)}.${'z'.repeat(60)}.example`,
+    ];
+    const text = openssl(
+      ['req', '-text', '-noout', '-verify'],
+      derToPem('CERTIFICATE REQUEST', createCsr(privateKey, names)),
+    );
     expect(text).toContain('Subject: \n');
-    expect(text).toContain('DNS:a.example, DNS:*.a.example, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, DNS:xxx');
+    expect(text).toContain(
+      'DNS:a.example, DNS:*.a.example, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, DNS:xxx',
+    );
     expect(text).toContain('NIST CURVE: P-256');
     expect(text).toContain('Signature Algorithm: ecdsa-with-SHA256');
   });
 
   it('carries 100 names', () => {
     const names = Array.from({ length: 100 }, (_, i) => `host-${i}.example`);
-    const text = openssl(['req', '-text', '-noout', '-verify'], derToPem('CERTIFICATE REQUEST', createCsr(createKeyPair().privateKey, names)));
+    const text = openssl(
+      ['req', '-text', '-noout', '-verify'],
+      derToPem('CERTIFICATE REQUEST', createCsr(createKeyPair().privateKey, names)),
+    );
     for (const name of names) expect(text).toContain(`DNS:${name}`);
   });
 });
@@ -39,7 +54,9 @@ describe('createChallengeCertificate', () => {
   });
 
   it('names an address as an address', () => {
-    expect(new X509Certificate(createChallengeCertificate('192.0.2.1', 'x', Date.now()).certificatePem).subjectAltName).toBe('IP Address:192.0.2.1');
+    expect(
+      new X509Certificate(createChallengeCertificate('192.0.2.1', 'x', Date.now()).certificatePem).subjectAltName,
+    ).toBe('IP Address:192.0.2.1');
   });
 });
 
@@ -49,10 +66,23 @@ describe('certificates', () => {
     const leaf = createKeyPair();
     const span = { notBefore: new Date(Date.now() - 1000), notAfter: new Date('2055-01-01T00:00:00Z') };
     const rootCertificate = new X509Certificate(
-      createCertificate({ subject: 'Root', publicKey: root.publicKey, issuer: { name: 'Root', key: root.privateKey }, isAuthority: true, ...span }),
+      createCertificate({
+        subject: 'Root',
+        publicKey: root.publicKey,
+        issuer: { name: 'Root', key: root.privateKey },
+        isAuthority: true,
+        ...span,
+      }),
     );
     const leafCertificate = new X509Certificate(
-      createCertificate({ subject: 'leaf', publicKey: leaf.publicKey, issuer: { name: 'Root', key: root.privateKey }, names: ['a.example'], usages: ['serverAuth'], ...span }),
+      createCertificate({
+        subject: 'leaf',
+        publicKey: leaf.publicKey,
+        issuer: { name: 'Root', key: root.privateKey },
+        names: ['a.example'],
+        usages: ['serverAuth'],
+        ...span,
+      }),
     );
     expect(rootCertificate.ca).toBe(true);
     expect(leafCertificate.ca).toBe(false);
@@ -77,7 +107,9 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
   });
 
   it('may be self-signed for any number of names', () => {
-    const certificate = new X509Certificate(createSelfSigned(createKeyPair(), ['localhost', '127.0.0.1'], Date.now(), 1000));
+    const certificate = new X509Certificate(
+      createSelfSigned(createKeyPair(), ['localhost', '127.0.0.1'], Date.now(), 1000),
+    );
     expect(certificate.subjectAltName).toBe('DNS:localhost, IP Address:127.0.0.1');
   });
 });

@@ -1,7 +1,17 @@
 /** What an order is finalised with (PKCS#10, RFC 2986), and the certificate a TLS-ALPN-01 validation wants to see. */
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { der, tagged } from '../der.ts';
-import { alternativeNames, commonName, createKeyPair, createSelfSigned, derToPem, extension, keyToPem, oids, publicKeyInfo } from '../x509.ts';
+import {
+  alternativeNames,
+  commonName,
+  createKeyPair,
+  createSelfSigned,
+  derToPem,
+  extension,
+  keyToPem,
+  oids,
+  publicKeyInfo,
+} from '../x509.ts';
 
 /**
  * A certificate request in DER for host names (wildcards too) and addresses. The subject is empty: names count only
@@ -25,9 +35,15 @@ const challengeLifeMs = 24 * 3_600_000;
  * RFC 8737 section 3: self-signed, exactly this one name, and a critical extension with the digest of the key
  * authorisation. RFC 8738 section 3: an address is the alternative name, not its reverse name that SNI carries.
  */
-export function createChallengeCertificate(identifier: string, keyAuthorization: string, nowMs: number): PemCertificate {
+export function createChallengeCertificate(
+  identifier: string,
+  keyAuthorization: string,
+  nowMs: number,
+): PemCertificate {
   const pair = createKeyPair();
   const digest = createHash('sha256').update(keyAuthorization).digest();
-  const certificate = createSelfSigned(pair, [identifier], nowMs, challengeLifeMs, [extension(oids.acmeIdentifier, der.octets(digest), true)]);
+  const certificate = createSelfSigned(pair, [identifier], nowMs, challengeLifeMs, [
+    extension(oids.acmeIdentifier, der.octets(digest), true),
+  ]);
   return { keyPem: keyToPem(pair.privateKey), certificatePem: derToPem('CERTIFICATE', certificate) };
 }

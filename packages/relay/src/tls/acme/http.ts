@@ -78,7 +78,9 @@ export class AcmeHttp {
 
   /** An unsigned GET, for the directory and renewal information. */
   async get(url: string, signal?: AbortSignal): Promise<AcmeReply> {
-    return await this.#persistently(signal, async () => this.#success(await this.#options.transport.send({ method: 'GET', url, signal })));
+    return await this.#persistently(signal, async () =>
+      this.#success(await this.#options.transport.send({ method: 'GET', url, signal })),
+    );
   }
 
   /** A signed POST; `payload` undefined is a POST-as-GET. A nonce that is not taken is replaced by the one that came with the refusal. */
@@ -91,7 +93,13 @@ export class AcmeHttp {
         const nonce = await this.#nonce(options.signal);
         const body = signJws(signer.key, { nonce, url, ...identity }, payload);
         const { signal, accept } = options;
-        const answer = await this.#options.transport.send({ method: 'POST', url, body, signal, ...(accept === undefined ? {} : { accept }) });
+        const answer = await this.#options.transport.send({
+          method: 'POST',
+          url,
+          body,
+          signal,
+          ...(accept === undefined ? {} : { accept }),
+        });
         this.#keepNonce(answer);
         if (refusals < maxBadNonces && answer.status === 400 && problemType(parseJson(answer)) === 'badNonce') continue;
         return this.#success(answer);
@@ -161,5 +169,7 @@ function parseJson(answer: AcmeAnswer): unknown {
 
 function alternateLinks(header: string | string[] | undefined): string[] {
   const text = Array.isArray(header) ? header.join(', ') : (header ?? '');
-  return [...text.matchAll(/<([^<>]*)>([^<]*)/g)].filter((match) => /;\s*rel="?alternate"?/i.test(match[2] ?? '')).map((match) => match[1] ?? '');
+  return [...text.matchAll(/<([^<>]*)>([^<]*)/g)]
+    .filter((match) => /;\s*rel="?alternate"?/i.test(match[2] ?? ''))
+    .map((match) => match[1] ?? '');
 }

@@ -15,7 +15,9 @@ export function publicJwk(key: KeyObject): PublicJwk {
 }
 
 export function thumbprint(key: KeyObject): string {
-  return createHash('sha256').update(JSON.stringify(publicJwk(key))).digest('base64url');
+  return createHash('sha256')
+    .update(JSON.stringify(publicJwk(key)))
+    .digest('base64url');
 }
 
 /** What a challenge is answered with (RFC 8555 section 8.1). */
@@ -23,17 +25,26 @@ export function keyAuthorization(token: string, accountKey: KeyObject): string {
   return `${token}.${thumbprint(accountKey)}`;
 }
 
-export type JwsHeader = { readonly url: string; readonly nonce?: string } & ({ readonly kid: string } | { readonly jwk: PublicJwk });
+export type JwsHeader = { readonly url: string; readonly nonce?: string } & (
+  | { readonly kid: string }
+  | { readonly jwk: PublicJwk }
+);
 
 /** `payload` undefined is a POST-as-GET: the empty string, not an empty object. */
 export function signJws(key: KeyObject, header: JwsHeader, payload: unknown): string {
-  return flattened({ alg: 'ES256', ...header }, payload, (input) => sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' }));
+  return flattened({ alg: 'ES256', ...header }, payload, (input) =>
+    sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' }),
+  );
 }
 
 /** External account binding (RFC 8555 section 7.3.4). `hmacKey` is base64url, as authorities hand it out. */
 export function signAccountBinding(accountKey: KeyObject, url: string, kid: string, hmacKey: string): unknown {
   const secret = Buffer.from(hmacKey, 'base64url');
-  return JSON.parse(flattened({ alg: 'HS256', kid, url }, publicJwk(accountKey), (input) => createHmac('sha256', secret).update(input).digest()));
+  return JSON.parse(
+    flattened({ alg: 'HS256', kid, url }, publicJwk(accountKey), (input) =>
+      createHmac('sha256', secret).update(input).digest(),
+    ),
+  );
 }
 
 function flattened(header: object, payload: unknown, signer: (input: Buffer) => Buffer): string {

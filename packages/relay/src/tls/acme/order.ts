@@ -73,19 +73,24 @@ export async function obtainCertificate(api: AcmeApi, options: OrderOptions): Pr
     return await new OrderRun(api, options, signal).run();
   } catch (error) {
     if (options.signal?.aborted === true) throw cancelled();
-    if (timeout.aborted) throw new PortholeError('CERTIFICATE_TIMEOUT', `${options.names.join(', ')}: not within ${timeoutMs} ms`, { cause: error });
+    if (timeout.aborted)
+      throw new PortholeError('CERTIFICATE_TIMEOUT', `${options.names.join(', ')}: not within ${timeoutMs} ms`, {
+        cause: error,
+      });
     throw error;
   }
 }
 
 /** Normalised and without duplicates. Throws CERTIFICATE_INVALID for what no certificate can be for. */
 export function identifiersOf(names: readonly string[]): Identifier[] {
-  if (names.length === 0 || names.length > maxNames) throw new PortholeError('CERTIFICATE_INVALID', `1 to ${maxNames} names, not ${names.length}`);
+  if (names.length === 0 || names.length > maxNames)
+    throw new PortholeError('CERTIFICATE_INVALID', `1 to ${maxNames} names, not ${names.length}`);
   const values = new Map<string, Identifier>();
   for (const name of names) {
     const address = addressToBytes(name);
     const host = normalHostName(name.startsWith('*.') ? name.slice(2) : name);
-    if (address === undefined && host === undefined) throw new PortholeError('CERTIFICATE_INVALID', `"${name}" is no host name or address`);
+    if (address === undefined && host === undefined)
+      throw new PortholeError('CERTIFICATE_INVALID', `"${name}" is no host name or address`);
     const value = address === undefined ? `${name.startsWith('*.') ? '*.' : ''}${host}` : addressFromBytes(address);
     values.set(value, { type: address === undefined ? 'dns' : 'ip', value });
   }
@@ -124,7 +129,8 @@ class OrderRun {
       } catch (error) {
         const hasLearned = this.#failed.size > failedBefore;
         if (hasLearned) challengeError = error;
-        if (this.#signal.aborted || !hasLearned || rounds >= maxRounds || !this.#hasAlternative()) throw challengeError ?? error;
+        if (this.#signal.aborted || !hasLearned || rounds >= maxRounds || !this.#hasAlternative())
+          throw challengeError ?? error;
       }
     }
   }
@@ -152,7 +158,11 @@ class OrderRun {
       return await this.#api.newOrder({ identifiers, profile, replaces }, this.#signal);
     } catch (error) {
       // Replaced already, or unknown to a new authority: then it is an ordinary order (RFC 9773 section 5).
-      const retry = replaces !== undefined && error instanceof AcmeError && error.code === 'ACME_REFUSED' && error.problem !== 'invalidProfile';
+      const retry =
+        replaces !== undefined &&
+        error instanceof AcmeError &&
+        error.code === 'ACME_REFUSED' &&
+        error.problem !== 'invalidProfile';
       if (!retry) throw error;
       return await this.#api.newOrder({ identifiers, profile }, this.#signal);
     }
@@ -163,7 +173,8 @@ class OrderRun {
     for (const url of order.authorizations) {
       const authorization = await this.#api.authorization(url, this.#signal);
       if (authorization.status === 'valid') continue;
-      if (authorization.status !== 'pending') throw challengeFailed(authorization, `the authorisation is ${authorization.status}`);
+      if (authorization.status !== 'pending')
+        throw challengeFailed(authorization, `the authorisation is ${authorization.status}`);
       this.#checkAsked(authorization);
       pending.push(this.#chooseChallenge(authorization));
     }
@@ -198,7 +209,8 @@ class OrderRun {
       if (now.status === 'valid') return;
       if (now.status !== 'pending') {
         this.#failed.add(failureKey(authorization, solver.type));
-        const why = now.challenges.find(({ url }) => url === challenge.url)?.error ?? `the authorisation is ${now.status}`;
+        const why =
+          now.challenges.find(({ url }) => url === challenge.url)?.error ?? `the authorisation is ${now.status}`;
         throw challengeFailed(authorization, `${solver.type}: ${why}`);
       }
       await this.#pause(round, now.retryAfterMs);
@@ -209,7 +221,10 @@ class OrderRun {
     return this.#identifiers.every(({ type, value }) => {
       const wildcard = value.startsWith('*.');
       const identifier = { type, value: wildcard ? value.slice(2) : value };
-      return this.#options.solvers.some((solver) => solver.solves(identifier, wildcard) && !this.#failed.has(failureKey({ identifier, wildcard }, solver.type)));
+      return this.#options.solvers.some(
+        (solver) =>
+          solver.solves(identifier, wildcard) && !this.#failed.has(failureKey({ identifier, wildcard }, solver.type)),
+      );
     });
   }
 
@@ -239,7 +254,8 @@ class OrderRun {
         order = await this.#api.finalize(order, csr, this.#signal);
         finalized = true;
       }
-      if (order.status === 'invalid') throw new AcmeError('ACME_REFUSED', `the order failed: ${order.error ?? 'no reason given'}`);
+      if (order.status === 'invalid')
+        throw new AcmeError('ACME_REFUSED', `the order failed: ${order.error ?? 'no reason given'}`);
       if (order.status === 'valid') return await this.#download(order, privateKey);
       await this.#pause(round, order.retryAfterMs);
     }
@@ -251,11 +267,18 @@ class OrderRun {
     const keyPem = keyToPem(privateKey);
     const names = this.#identifiers.map(({ value }) => value);
     try {
-      const { notBeforeMs, notAfterMs } = checkCertificate({ chainPem, privateKey: createPrivateKey(keyPem), names, nowMs: this.#api.http.now() });
+      const { notBeforeMs, notAfterMs } = checkCertificate({
+        chainPem,
+        privateKey: createPrivateKey(keyPem),
+        names,
+        nowMs: this.#api.http.now(),
+      });
       return { names, keyPem, chainPem, notBeforeMs, notAfterMs };
     } catch (error) {
       if (!(error instanceof PortholeError)) throw error;
-      throw new AcmeError('ACME_BAD_ANSWER', `the certificate it issued is not usable: ${error.detail}`, { cause: error });
+      throw new AcmeError('ACME_BAD_ANSWER', `the certificate it issued is not usable: ${error.detail}`, {
+        cause: error,
+      });
     }
   }
 
@@ -285,7 +308,10 @@ function endsAt(pem: string, rootName: string): boolean {
   }
 }
 
-function failureKey({ identifier, wildcard }: { readonly identifier: Identifier; readonly wildcard: boolean }, type: ChallengeType): string {
+function failureKey(
+  { identifier, wildcard }: { readonly identifier: Identifier; readonly wildcard: boolean },
+  type: ChallengeType,
+): string {
   return `${wildcard ? '*.' : ''}${identifier.value} ${type}`;
 }
 

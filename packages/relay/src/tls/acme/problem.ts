@@ -38,7 +38,12 @@ export function parseRetryAfter(value: string | undefined, nowMs: number): numbe
 /** The error of an answer that is none of success. */
 export function errorOfAnswer(status: number, body: unknown, retryAfterMs: number | undefined): AcmeError {
   const problem = problemType(body);
-  const code: ErrorCode = problem === 'rateLimited' || status === 429 ? 'ACME_RATE_LIMITED' : status >= 500 ? 'ACME_UNREACHABLE' : 'ACME_REFUSED';
+  const code: ErrorCode =
+    problem === 'rateLimited' || status === 429
+      ? 'ACME_RATE_LIMITED'
+      : status >= 500
+        ? 'ACME_UNREACHABLE'
+        : 'ACME_REFUSED';
   return new AcmeError(code, `${status} ${describeProblem(body)}`.trim(), {
     ...(problem === undefined ? {} : { problem }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -53,7 +58,9 @@ export function problemType(body: unknown): string | undefined {
 
 /** One line: type, detail, and the same of each subproblem with the name it is about. */
 export function describeProblem(body: unknown): string {
-  const own = [problemType(body), text(fieldOf(body, 'detail'))].filter((part) => part !== undefined && part !== '').join(': ');
+  const own = [problemType(body), text(fieldOf(body, 'detail'))]
+    .filter((part) => part !== undefined && part !== '')
+    .join(': ');
   const subproblems = fieldOf(body, 'subproblems');
   const parts = Array.isArray(subproblems) ? subproblems.slice(0, maxSubproblems).map(describeSubproblem) : [];
   return plainText([own, ...parts].filter((part) => part !== '').join('; '), maxTextLength * 2);

@@ -42,12 +42,17 @@ const maxAnswerBytes = 1024 * 1024;
 export function checkAcmeUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const local = url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
-  if (url === undefined || (url.protocol !== 'https:' && !local)) throw new AcmeError('ACME_BAD_ANSWER', `"${text.slice(0, 200)}" is not an https address`);
+  if (url === undefined || (url.protocol !== 'https:' && !local))
+    throw new AcmeError('ACME_BAD_ANSWER', `"${text.slice(0, 200)}" is not an https address`);
   return url;
 }
 
 export function createTransport(options: TransportOptions = {}): AcmeTransport {
-  const secure = new HttpsAgent({ keepAlive: true, maxSockets: 4, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const secure = new HttpsAgent({
+    keepAlive: true,
+    maxSockets: 4,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+  });
   const plain = new HttpAgent({ keepAlive: true, maxSockets: 4 });
   const timeoutMs = options.timeoutMs ?? 30_000;
   const userAgent = options.userAgent ?? 'porthole-relay';
@@ -77,7 +82,11 @@ async function send(request: AcmeRequest, sending: Sending): Promise<AcmeAnswer>
   } catch (error) {
     if (error instanceof PortholeError) throw error;
     if (isAborted(request.signal)) throw cancelled();
-    const why = timeout.aborted ? `no answer within ${sending.timeoutMs} ms` : error instanceof Error ? error.message : String(error);
+    const why = timeout.aborted
+      ? `no answer within ${sending.timeoutMs} ms`
+      : error instanceof Error
+        ? error.message
+        : String(error);
     throw new AcmeError('ACME_UNREACHABLE', `${url.host}: ${why}`, { cause: error });
   }
 }
@@ -106,7 +115,9 @@ function exchange(url: URL, request: AcmeRequest, sending: Sending, signal: Abor
         else incoming.destroy(new AcmeError('ACME_BAD_ANSWER', `an answer larger than ${maxAnswerBytes} bytes`));
       });
       incoming.on('error', reject);
-      incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }));
+      incoming.on('end', () =>
+        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }),
+      );
     });
     outgoing.on('error', reject);
     outgoing.end(request.body);
