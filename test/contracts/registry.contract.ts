@@ -1,11 +1,14 @@
 /** What every route registry promises. Exported as a function and run for each implementation. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ErrorCode } from '@porthole/protocol';
-import type { Address, Claim, Lease, RouteRegistry } from '../../packages/relay/src/routing/registry.ts';
+import type { Address, Claim, ClaimOutcome, Lease, RouteRegistry } from '../../packages/relay/src/routing/registry.ts';
 import type { Target } from '../../packages/relay/src/routing/target.ts';
 
+/** One that decides claims at once: that of a single process, and the registrar of several. */
+export type DecidingRegistry = Omit<RouteRegistry, 'claim'> & { claim(claim: Claim): ClaimOutcome };
+
 export interface RegistryFixture {
-  readonly registry: RouteRegistry;
+  readonly registry: DecidingRegistry;
   /** Lets that much time pass at once. */
   readonly passTime: (ms: number) => void;
 }
@@ -28,7 +31,7 @@ export function fakeTarget(label: string): Target {
 
 export function registryContract(name: string, createFixture: () => Promise<RegistryFixture>): void {
   describe(`${name} keeps the registry contract`, () => {
-    let registry: RouteRegistry;
+    let registry: DecidingRegistry;
     let passTime: (ms: number) => void;
     let lost: string[];
 

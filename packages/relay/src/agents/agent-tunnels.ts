@@ -8,7 +8,7 @@ import {
 } from '@porthole/protocol';
 import type { Authenticated, Denied } from '../access/access.ts';
 import { parseName, RandomNames } from '../routing/names.ts';
-import type { Claim, Lease } from '../routing/registry.ts';
+import type { Address, Claim, ClaimOutcome, Lease, Resolution, RouteRegistry } from '../routing/registry.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import { AgentTarget } from './agent-target.ts';
@@ -22,6 +22,15 @@ export interface AgentTunnel {
   readonly name: string;
   readonly url: string;
   readonly lease: Lease;
+  readonly target: AgentTarget;
+}
+
+/** A claim that is being decided, or whose port is being opened. */
+interface PendingClaim {
+  readonly message: ClaimMessage;
+  readonly target: AgentTarget;
+  /** Somebody took it over before the agent was told that it stands. */
+  lost?: Denied;
 }
 
 type Answer = { readonly ok: true; readonly tunnel: AgentTunnel; readonly claimed: ClaimedMessage } | Denied;
@@ -33,9 +42,10 @@ export class AgentTunnels {
   readonly #parts: AgentParts;
   readonly #names = new RandomNames();
   readonly #tunnels = new Map<number, AgentTunnel>();
-  /** Claims whose port is being opened; released ones are taken out again. */
-  readonly #pending = new Set<number>();
+  /** Released ones are taken out again. */
+  readonly #pending = new Map<number, PendingClaim>();
   #suspended = false;
+  #retired = false;
   #closed = false;
 
   constructor(session: Session, who: Authenticated, label: string, parts: AgentParts) {
@@ -49,21 +59,34 @@ export class AgentTunnels {
     return [...this.#tunnels.values()];
   }
 
-  claim(message: ClaimMessage): void {
-    if (this.#tunnels.has(message.id) || this.#pending.has(message.id)) throw new PortholeError('PROTOCOL_ERROR', `tunnel ${message.id} exists`);
-    if (this.#tunnels.size + this.#pending.size >= MAX_CLAIMS) {
-      this.#answer(message.id, { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${MAX_CLAIMS}` });
-    } else if (message.protocol === 'http') {
-      this.#answer(message.id, this.#claimHost(message));
-    } else if (message.protocol === 'tcp') {
-      this.#pending.add(message.id);
-      this.#claimPort(message).then(
-        (answer) => this.#answer(message.id, answer),
-        (error: unknown) => this.#answer(message.id, this.#unexpected(error)),
-      );
-    } else {
-      this.#answer(message.id, { ok: false, code: 'NOT_SUPPORTED', detail: message.protocol });
+  /** Nobody is led to this session any more: somebody else answers at each of its addresses, or it has none. */
+  get isSuperseded(): boolean {
+    if (this.#pending.size > 0) return false;
+    for (const { lease, target } of this.#tunnels.values()) {
+      const found = resolve(this.#parts.registry, lease.address);
+      if (found.state !== 'ready' || found.target === target) return false;
     }
+    return true;
+  }
+
+  claim(message: ClaimMessage): void {
+    const { id, protocol } = message;
+    if (this.#tunnels.has(id) || this.#pending.has(id)) throw new PortholeError('PROTOCOL_ERROR', `tunnel ${id} exists`);
+    if (this.#tunnels.size + this.#pending.size >= MAX_CLAIMS) {
+      this.#refuse(id, { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${MAX_CLAIMS}` });
+      return;
+    }
+    if (protocol !== 'http' && protocol !== 'tcp') {
+      this.#refuse(id, { ok: false, code: 'NOT_SUPPORTED', detail: protocol });
+      return;
+    }
+    const pending: PendingClaim = { message, target: new AgentTarget(this.#session, id, `${this.#label}/${id}`) };
+    this.#pending.set(id, pending);
+    const answer = protocol === 'http' ? this.#claimHost(pending) : this.#claimPort(pending);
+    answer.then(
+      (given) => this.#answer(pending, given),
+      (error: unknown) => this.#answer(pending, this.#unexpected(error)),
+    );
   }
 
   release(id: number): void {
@@ -83,6 +106,12 @@ export class AgentTunnels {
     for (const tunnel of this.#tunnels.values()) tunnel.lease.restore();
   }
 
+  /** The agent has been asked to move: whoever shares an address with it goes first. */
+  retire(): void {
+    this.#retired = true;
+    for (const tunnel of this.#tunnels.values()) tunnel.lease.retire();
+  }
+
   /** The session is over. `free` is false when the relay stops: who held what is to be known when it is back. */
   close(free: boolean): void {
     this.#closed = true;
@@ -90,27 +119,36 @@ export class AgentTunnels {
     for (const tunnel of [...this.#tunnels.values()]) this.#drop(tunnel, free);
   }
 
-  #claimHost(message: ClaimMessage): Answer {
+  async #claimHost(pending: PendingClaim): Promise<Answer> {
+    const { message } = pending;
     const domain = (message.domain ?? this.#parts.domains[0] ?? '').toLowerCase();
     if (!this.#parts.domains.includes(domain)) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: `the relay has no domain ${domain}` };
-    const name = message.name === undefined ? this.#makeUpName(domain) : message.name;
-    if (name === undefined) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'no free name that the token allows' };
-    const parsed = parseName(name);
+    if (message.name === undefined) return await this.#claimAnyHost(pending, domain);
+    const parsed = parseName(message.name);
     if (!parsed.ok) return parsed;
     const permission = this.#parts.access.mayUseName(this.#who, parsed.name);
     if (!permission.ok) return permission;
-    const host = `${parsed.name}.${domain}`;
-    const outcome = this.#parts.registry.claim({ ...this.#claimOf(message), address: { host } });
-    if (!outcome.ok) return outcome;
-    return this.#stand(message, outcome.lease, { type: 'claimed', id: message.id, name: parsed.name, url: this.#parts.urlOf(host) });
+    return this.#stand(pending, await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${parsed.name}.${domain}` } }), parsed.name);
   }
 
-  async #claimPort(message: ClaimMessage): Promise<Answer> {
+  /** A name that looks free here may be given away elsewhere at this very moment: then another. */
+  async #claimAnyHost(pending: PendingClaim, domain: string): Promise<Answer> {
+    for (let tried = 0; tried < NAME_TRIES; tried += 1) {
+      const name = this.#makeUpName(domain);
+      if (name === undefined) break;
+      const outcome = await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${name}.${domain}` }, vacant: true });
+      if (outcome.ok || outcome.code !== 'NAME_TAKEN') return this.#stand(pending, outcome, name);
+    }
+    return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'no free name that the token allows' };
+  }
+
+  async #claimPort(pending: PendingClaim): Promise<Answer> {
     const { portPool, publicPorts, access } = this.#parts;
+    const { message } = pending;
     const tries = message.port === undefined ? PORT_TRIES : 1;
     let denied: Denied = { ok: false, code: 'PORTS_EXHAUSTED', detail: '' };
     for (let tried = 0; tried < tries; tried += 1) {
-      const outcome = portPool.claim(this.#claimOf(message), message.port, (port) => access.mayUsePort(this.#who, port).ok);
+      const outcome = await portPool.claim(this.#claimOf(pending), message.port, (port) => access.mayUsePort(this.#who, port).ok);
       if (!outcome.ok) return outcome;
       const port = 'port' in outcome.lease.address ? outcome.lease.address.port : 0;
       try {
@@ -122,24 +160,19 @@ export class AgentTunnels {
         denied = { ok: false, code: 'PORT_TAKEN', detail: `${port}: ${error instanceof PortholeError ? error.detail : 'cannot listen'}` };
         continue;
       }
-      if (this.#closed || !this.#pending.has(message.id)) {
-        outcome.lease.release();
-        publicPorts.close(port);
-        return { ok: false, code: 'CANCELLED', detail: '' };
-      }
-      const url = `tcp://${this.#parts.tcpHost}:${port}`;
-      return this.#stand(message, outcome.lease, { type: 'claimed', id: message.id, name: String(port), url, port });
+      return this.#stand(pending, outcome, String(port));
     }
     return denied;
   }
 
-  #claimOf(message: ClaimMessage): Omit<Claim, 'address'> {
+  #claimOf(pending: PendingClaim): Omit<Claim, 'address'> {
+    const { message, target } = pending;
     return {
       identity: this.#who.identity,
-      target: new AgentTarget(this.#session, message.id, `${this.#label}/${message.id}`),
+      target,
       pool: message.pool === true,
       maxTunnels: this.#who.scope.maxTunnels ?? this.#parts.limits.maxTunnelsPerUser,
-      onLost: (code, detail) => this.#onLost(message.id, code, detail),
+      onLost: (code, detail) => this.#onLost(pending, code, detail),
     };
   }
 
@@ -154,31 +187,53 @@ export class AgentTunnels {
     return undefined;
   }
 
-  #stand(message: ClaimMessage, lease: Lease, claimed: ClaimedMessage): Answer {
-    const tunnel: AgentTunnel = { id: message.id, protocol: message.protocol, name: claimed.name, url: claimed.url, lease };
-    return { ok: true, tunnel, claimed };
+  #stand({ message, target }: PendingClaim, outcome: ClaimOutcome, name: string): Answer {
+    if (!outcome.ok) return outcome;
+    const { lease } = outcome;
+    const { address } = lease;
+    const url = 'host' in address ? this.#parts.urlOf(address.host) : `tcp://${this.#parts.tcpHost}:${address.port}`;
+    const tunnel: AgentTunnel = { id: message.id, protocol: message.protocol, name, url, lease, target };
+    const port = 'port' in address ? { port: address.port } : {};
+    return { ok: true, tunnel, claimed: { type: 'claimed', id: message.id, name, url, ...port } };
   }
 
-  #answer(id: number, answer: Answer): void {
-    const { counters, log } = this.#parts;
-    this.#pending.delete(id);
-    if (!answer.ok) {
-      countCode(counters.claimsRefusedTotal, answer.code);
-      log.info({ event: 'claim refused', identity: this.#who.identity, tunnel: id, code: answer.code, detail: answer.detail });
-      this.#session.sendMessage({ type: 'refused', id, code: answer.code, detail: answer.detail });
+  #answer(pending: PendingClaim, given: Answer): void {
+    const { id } = pending.message;
+    // Released, and perhaps claimed anew, while it was being decided.
+    const isWanted = !this.#closed && this.#pending.get(id) === pending;
+    if (isWanted) this.#pending.delete(id);
+    const answer = given.ok && pending.lost !== undefined ? pending.lost : given;
+    if (!isWanted) {
+      if (answer.ok) this.#giveBack(answer.tunnel.lease);
       return;
     }
-    this.#tunnels.set(id, answer.tunnel);
+    if (!answer.ok) {
+      this.#refuse(id, answer);
+      return;
+    }
+    const { counters, log } = this.#parts;
+    const { tunnel } = answer;
+    this.#tunnels.set(id, tunnel);
     counters.tunnelsOpen += 1;
     counters.tunnelsTotal += 1;
-    if (this.#suspended) answer.tunnel.lease.suspend();
-    log.info({ event: 'tunnel opened', identity: this.#who.identity, tunnel: id, name: answer.tunnel.name, url: answer.tunnel.url });
+    if (this.#suspended) tunnel.lease.suspend();
+    if (this.#retired) tunnel.lease.retire();
+    log.info({ event: 'tunnel opened', identity: this.#who.identity, tunnel: id, name: tunnel.name, url: tunnel.url });
     this.#session.sendMessage(answer.claimed);
   }
 
-  #onLost(id: number, code: ErrorCode, detail: string): void {
+  #refuse(id: number, { code, detail }: Denied): void {
+    const { counters, log } = this.#parts;
+    countCode(counters.claimsRefusedTotal, code);
+    log.info({ event: 'claim refused', identity: this.#who.identity, tunnel: id, code, detail });
+    this.#session.sendMessage({ type: 'refused', id, code, detail });
+  }
+
+  #onLost(claim: PendingClaim, code: ErrorCode, detail: string): void {
+    claim.lost = { ok: false, code, detail };
+    const { id } = claim.message;
     const tunnel = this.#tunnels.get(id);
-    if (tunnel === undefined) return;
+    if (tunnel === undefined || tunnel.target !== claim.target) return;
     this.#drop(tunnel, false);
     this.#session.sendMessage({ type: 'refused', id, code, detail });
   }
@@ -186,20 +241,26 @@ export class AgentTunnels {
   /** `free`: the address is given back; otherwise somebody else has it already. */
   #drop(tunnel: AgentTunnel, free: boolean): void {
     if (!this.#tunnels.delete(tunnel.id)) return;
-    const { counters, publicPorts, log } = this.#parts;
+    const { counters, log } = this.#parts;
     counters.tunnelsOpen -= 1;
     log.info({ event: 'tunnel closed', identity: this.#who.identity, tunnel: tunnel.id, name: tunnel.name });
-    if (!free) return;
-    tunnel.lease.release();
-    if ('port' in tunnel.lease.address && this.#parts.registry.resolvePort(tunnel.lease.address.port).state === 'unknown') {
-      publicPorts.close(tunnel.lease.address.port);
-    }
+    if (free) this.#giveBack(tunnel.lease);
+  }
+
+  #giveBack(lease: Lease): void {
+    const { registry, publicPorts } = this.#parts;
+    lease.release();
+    if ('port' in lease.address && registry.resolvePort(lease.address.port).state === 'unknown') publicPorts.close(lease.address.port);
   }
 
   #unexpected(error: unknown): Denied {
     this.#parts.log.error({ event: 'fault', err: error });
     return { ok: false, code: 'INTERNAL', detail: '' };
   }
+}
+
+function resolve(registry: RouteRegistry, address: Address): Resolution {
+  return 'host' in address ? registry.resolveHost(address.host) : registry.resolvePort(address.port);
 }
 
 const PORT_TRIES = 8;

@@ -1,10 +1,10 @@
 /** What the holder of an address keeps in hand. The registry decides whether it still means anything. */
 import type { Address, Lease } from './registry.ts';
-import type { Holder } from './slot.ts';
 
 export interface LeaseActions {
   readonly suspend: () => void;
   readonly restore: () => void;
+  readonly retire: () => void;
   readonly release: () => void;
 }
 
@@ -14,10 +14,10 @@ export class LocalLease implements Lease {
   readonly epoch: number;
   readonly #actions: LeaseActions;
 
-  constructor(holder: Holder, actions: LeaseActions) {
-    this.address = holder.claim.address;
-    this.identity = holder.claim.identity;
-    this.epoch = holder.epoch;
+  constructor(of: Pick<Lease, 'address' | 'identity' | 'epoch'>, actions: LeaseActions) {
+    this.address = of.address;
+    this.identity = of.identity;
+    this.epoch = of.epoch;
     this.#actions = actions;
   }
 
@@ -27,6 +27,10 @@ export class LocalLease implements Lease {
 
   restore(): void {
     this.#actions.restore();
+  }
+
+  retire(): void {
+    this.#actions.retire();
   }
 
   release(): void {

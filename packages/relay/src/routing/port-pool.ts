@@ -33,13 +33,13 @@ export class PortPool {
    * Claims the wanted port, or a free one of those `mayUse` lets pass. TCP_DISABLED, PORT_NOT_ALLOWED, PORT_TAKEN,
    * PORTS_EXHAUSTED, and what the registry says, when refused.
    */
-  claim(claim: PortClaim, wanted: number | undefined, mayUse: (port: number) => boolean): ClaimOutcome {
+  async claim(claim: PortClaim, wanted: number | undefined, mayUse: (port: number) => boolean): Promise<ClaimOutcome> {
     if (this.#ports.length === 0) return { ok: false, code: 'TCP_DISABLED', detail: '' };
     if (wanted === undefined) return this.#claimFree(claim, mayUse);
     if (!rangesInclude(this.#ranges, wanted))
       return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the relay does not offer ${wanted}` };
     if (!mayUse(wanted)) return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the token does not allow ${wanted}` };
-    return this.#registry.claim({ ...claim, address: { port: wanted } });
+    return await this.#registry.claim({ ...claim, address: { port: wanted } });
   }
 
   /** The port could not be listened on: it is not given away by itself again before `allow`, or nothing else is left. */
@@ -52,17 +52,19 @@ export class PortPool {
     this.#avoided.delete(port);
   }
 
-  #claimFree(claim: PortClaim, mayUse: (port: number) => boolean): ClaimOutcome {
+  async #claimFree(claim: PortClaim, mayUse: (port: number) => boolean): Promise<ClaimOutcome> {
     let allowed = 0;
     for (let tried = 0; tried < this.#ports.length; tried += 1) {
       const index = (this.#next + tried) % this.#ports.length;
       const port = this.#ports[index] as number;
       if (!mayUse(port)) continue;
       allowed += 1;
-      // Asking for any port must not take over one the identity has already.
+      // Asking for any port must not take over one the identity has already, claimed elsewhere at this moment or not.
       if (this.#avoided.has(port) || this.#registry.resolvePort(port).state !== 'unknown') continue;
       this.#next = index + 1;
-      return this.#registry.claim({ ...claim, address: { port } });
+      // In turn, because only a refusal leads on to the next port.
+      const outcome = await this.#registry.claim({ ...claim, address: { port }, vacant: true });
+      if (outcome.ok || outcome.code !== 'PORT_TAKEN') return outcome;
     }
     // The other program may have gone by the next time.
     this.#avoided.clear();

@@ -12,6 +12,8 @@ export interface Claim {
   readonly target: Target;
   /** Share the address with other claims of the identity that say so too. */
   readonly pool: boolean;
+  /** Only if nobody holds the address, the identity itself included: for addresses that were made up. */
+  readonly vacant?: boolean;
   /** How many claims the identity may have standing, this one included; TUNNEL_LIMIT past it. Absent: no such limit. */
   readonly maxTunnels?: number | undefined;
   /** Called once when the claim ends against its holder's will (taken over, revoked). */
@@ -27,6 +29,8 @@ export interface Lease {
   suspend(): void;
   /** The holder is back. */
   restore(): void;
+  /** The holder is about to move: whoever shares the address goes first from here on. */
+  retire(): void;
   /** Frees the address at once. Idempotent; does nothing when another lease has taken over since. */
   release(): void;
 }
@@ -49,7 +53,8 @@ export interface Waiting {
 }
 
 export interface RouteRegistry {
-  claim(claim: Claim): ClaimOutcome;
+  /** Decided at once where there is one process; by the registrar of all of them otherwise. Never rejects. */
+  claim(claim: Claim): ClaimOutcome | Promise<ClaimOutcome>;
   /** On the path of every request: one Map look-up. `host` is lower case without port or trailing dot. */
   resolveHost(host: string): Resolution;
   resolvePort(port: number): Resolution;

@@ -13,6 +13,8 @@ export interface RouteRegistryOptions {
   readonly limits?: Partial<RegistryLimits>;
   readonly schedule?: Schedule;
   readonly journal?: LeaseJournal | undefined;
+  /** Who holds an address, or which of them is here, has changed. May be called more often than that. */
+  readonly onChanged?: (slot: Slot) => void;
 }
 
 /** Plain numbers, read when metrics are scraped. */
@@ -33,6 +35,7 @@ export class LocalRouteRegistry implements RouteRegistry {
   readonly #schedule: Schedule;
   readonly #journal: LeaseJournal | undefined;
   readonly #waitRoom: WaitRoom;
+  readonly #onChanged: (slot: Slot) => void;
   #leases = 0;
   #away = 0;
   #epoch = 0;
@@ -43,6 +46,7 @@ export class LocalRouteRegistry implements RouteRegistry {
     this.#schedule = options.schedule ?? schedule;
     this.#journal = options.journal;
     this.#waitRoom = new WaitRoom(this.#limits, this.#schedule);
+    this.#onChanged = options.onChanged ?? (() => {});
   }
 
   /** Keeps the addresses an earlier run had given away for their identities, for the grace time from now. */
@@ -65,6 +69,11 @@ export class LocalRouteRegistry implements RouteRegistry {
       waiting: this.#waitRoom.size,
       waitsRefused: this.#waitRoom.refused,
     };
+  }
+
+  /** All addresses that are held just now. */
+  get slots(): Iterable<Slot> {
+    return [...this.#hosts.values(), ...this.#ports.values()];
   }
 
   /** Claims of the identity that stand. */
@@ -105,7 +114,7 @@ export class LocalRouteRegistry implements RouteRegistry {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waitRoom.dismissAll(UNKNOWN);
-    for (const slot of [...this.#hosts.values(), ...this.#ports.values()]) {
+    for (const slot of this.slots) {
       slot.cancelOrphanGrace?.();
       for (const holder of slot.holders) holder.cancelGrace?.();
     }
@@ -117,6 +126,9 @@ export class LocalRouteRegistry implements RouteRegistry {
     if (slot !== undefined && slot.identity !== claim.identity) {
       const code = 'host' in claim.address ? 'NAME_TAKEN' : 'PORT_TAKEN';
       return { ok: false, code, detail: `${nameOf(claim.address)}: its holder or the operator can free it` };
+    }
+    if (slot !== undefined && claim.vacant === true) {
+      return { ok: false, code: 'host' in claim.address ? 'NAME_TAKEN' : 'PORT_TAKEN', detail: nameOf(claim.address) };
     }
     const joins = slot !== undefined && joinsPool(slot, claim);
     if (joins && slot.holders.length >= this.#limits.maxPoolSize) {
@@ -136,14 +148,17 @@ export class LocalRouteRegistry implements RouteRegistry {
     slot.cancelOrphanGrace = undefined;
     this.#epoch += 1;
     const ready: Resolution = { state: 'ready', target: claim.target };
-    const holder: Holder = { claim, epoch: this.#epoch, ready, away: false, cancelGrace: undefined };
+    const holder: Holder = { claim, epoch: this.#epoch, ready, away: false, retired: false, cancelGrace: undefined };
     slot.add(holder);
     this.#count(claim.identity, 1);
     this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch });
     this.#waitRoom.dismiss(slot, () => slot.resolve());
-    return new LocalLease(holder, {
+    this.#onChanged(slot);
+    const { address, identity } = claim;
+    return new LocalLease({ address, identity, epoch: holder.epoch }, {
       suspend: () => this.#suspend(slot, holder),
       restore: () => this.#restore(slot, holder),
+      retire: () => this.#retire(slot, holder),
       release: () => this.#drop(slot, holder),
     });
   }
@@ -159,6 +174,7 @@ export class LocalRouteRegistry implements RouteRegistry {
     holder.away = true;
     this.#away += 1;
     slot.refresh();
+    this.#onChanged(slot);
     holder.cancelGrace = this.#schedule(() => {
       if (this.#drop(slot, holder)) holder.claim.onLost('SESSION_LOST', nameOf(slot.address));
     }, this.#limits.graceMs);
@@ -171,12 +187,21 @@ export class LocalRouteRegistry implements RouteRegistry {
     this.#away -= 1;
     slot.refresh();
     this.#waitRoom.dismiss(slot, () => slot.resolve());
+    this.#onChanged(slot);
+  }
+
+  #retire(slot: Slot, holder: Holder): void {
+    if (holder.retired || !slot.holders.includes(holder)) return;
+    holder.retired = true;
+    slot.refresh();
+    this.#onChanged(slot);
   }
 
   #drop(slot: Slot, holder: Holder): boolean {
     if (!slot.remove(holder)) return false;
     this.#forget(holder);
     if (slot.holders.length === 0) this.#free(slot);
+    else this.#onChanged(slot);
     return true;
   }
 
@@ -208,6 +233,7 @@ export class LocalRouteRegistry implements RouteRegistry {
     else this.#ports.delete(slot.address.port);
     this.#journal?.freed(slot.address);
     this.#waitRoom.dismiss(slot, () => UNKNOWN);
+    this.#onChanged(slot);
   }
 }
 

@@ -6,6 +6,8 @@ export interface Holder {
   readonly epoch: number;
   readonly ready: Resolution;
   away: boolean;
+  /** About to move: takes requests only while nobody else of the address can. */
+  retired: boolean;
   /** Set while away. */
   cancelGrace: (() => void) | undefined;
 }
@@ -53,7 +55,9 @@ export class Slot {
 
   /** To be called after a holder went away or came back. */
   refresh(): void {
-    this.#ready = this.#holders.filter((holder) => !holder.away);
+    const present = this.#holders.filter((holder) => !holder.away);
+    const staying = present.filter((holder) => !holder.retired);
+    this.#ready = staying.length > 0 ? staying : present;
   }
 
   /** On the path of every request; in turns when the address is shared. */
