@@ -13,7 +13,7 @@ export function ensureInstalled(root) {
   console.log('Installing the dependencies the lock file names …');
   // `npm run` names its own program here; without it, the one on PATH.
   const npm = process.env.npm_execpath;
-  const args = ['ci', '--no-audit', '--no-fund'];
+  const args = ['ci', '--loglevel=error', '--no-audit', '--no-fund'];
   const result =
     npm !== undefined && /\.c?js$/.test(npm)
       ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: 'inherit' })
