@@ -1,5 +1,5 @@
 /** Opens the store's file with the right permissions and tables, and says in words what SQLite says in numbers. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PortholeError } from '@porthole/protocol';
@@ -55,8 +55,21 @@ function prepareSchema(database: DatabaseSync): void {
 
 /** SQLite would create the file readable by everybody; its -wal and -shm files take the mode of the file. */
 function createPrivately(file: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(file));
   closeSync(openSync(file, 'a', 0o600));
+}
+
+/** Step by step: Node's `recursive` never returns where a file system answers ENOENT to any new folder, as /proc does. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it just now.
+    if (!existsSync(folder)) throw error;
+  }
 }
 
 const SQLITE_WORDS: Record<number, string> = {
@@ -82,6 +95,7 @@ function wordsFor(cause: unknown): string {
   if ('errcode' in cause && typeof cause.errcode === 'number')
     return SQLITE_WORDS[cause.errcode & 0xff] ?? cause.message;
   if ('code' in cause && cause.code === 'ENOSPC') return SQLITE_WORDS[13] as string;
+  if ('code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')) return SQLITE_WORDS[14] as string;
   if ('code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM')) return SQLITE_WORDS[14] as string;
   return cause.message;
 }

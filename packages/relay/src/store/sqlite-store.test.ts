@@ -106,6 +106,7 @@ describe('SqliteStore', () => {
     database.exec('PRAGMA user_version = 99');
     database.close();
     expect(() => SqliteStore.open(later)).toThrow(/newer release/);
+    expect(() => SqliteStore.open('/proc/never/store.sqlite')).toThrow(/check the data folder/);
     writeFileSync(join(folder, 'file'), '');
     expect(() => SqliteStore.open(join(folder, 'file', 'store.sqlite'))).toThrow(
       expect.objectContaining({ code: 'STORE_FAILED' }),
