@@ -65,7 +65,10 @@ afterEach(async () => {
 
 describe('expose', () => {
   it('gives a tunnel with its address, and closes the link with it', async () => {
-    const tunnel = await expose({ relay: RELAY, token: 't', fetch, name: 'shop', domain: 'd.test', pool: true }, openLink);
+    const tunnel = await expose(
+      { relay: RELAY, token: 't', fetch, name: 'shop', domain: 'd.test', pool: true },
+      openLink,
+    );
     expect(tunnel.url).toBe('https://name-1.relay.test');
     expect(tunnel.name).toBe('name-1');
     expect(link.claims[0]?.claim).toEqual({ protocol: 'http', name: 'shop', domain: 'd.test', pool: true });
@@ -95,7 +98,9 @@ describe('expose', () => {
   });
 
   it('refuses a target that makes no sense', async () => {
-    await expect(expose({ relay: RELAY, target: 'http://host/path' }, openLink)).rejects.toMatchObject({ code: 'TARGET_INVALID' });
+    await expect(expose({ relay: RELAY, target: 'http://host/path' }, openLink)).rejects.toMatchObject({
+      code: 'TARGET_INVALID',
+    });
   });
 
   it('rejects with the code of a refusal', async () => {
@@ -119,7 +124,9 @@ describe('expose', () => {
   });
 
   it('gives up with the signal’s reason', async () => {
-    await expect(expose({ relay: RELAY, fetch, signal: AbortSignal.abort(new Error('no')) }, openLink)).rejects.toThrow('no');
+    await expect(expose({ relay: RELAY, fetch, signal: AbortSignal.abort(new Error('no')) }, openLink)).rejects.toThrow(
+      'no',
+    );
     const abort = new AbortController();
     const opening = expose({ relay: RELAY, fetch, signal: abort.signal }, openStubborn);
     setImmediate(() => abort.abort(new Error('enough')));
@@ -186,7 +193,10 @@ describe('an agent', () => {
   it('logs words, never its token', async () => {
     const lines: string[] = [];
     const note = (message: string, fields: object): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
-    const agent = new Agent({ relay: RELAY, token: 'canary-token', log: { debug: note, info: note, warn: note } }, openLink);
+    const agent = new Agent(
+      { relay: RELAY, token: 'canary-token', log: { debug: note, info: note, warn: note } },
+      openLink,
+    );
     agents.push(agent);
     await agent.expose({ fetch });
     link.events.onInterrupted(new PortholeError('RELAY_UNREACHABLE', 'ECONNRESET'), 10);

@@ -112,13 +112,13 @@ export class Agent implements AsyncDisposable {
 
   #finish(reason: PortholeError): void {
     this.#finished = reason;
-    for (const opening of [...this.#openings]) opening.over(reason);
+    for (const opening of this.#openings) opening.over(reason);
   }
 
   async #close(drainMs: number): Promise<void> {
     this.#finished ??= new PortholeError('GOING_AWAY', 'the agent is closed');
     await this.#link.close(drainMs);
-    for (const opening of [...this.#openings]) opening.over(undefined);
+    for (const opening of this.#openings) opening.over(undefined);
   }
 }
 
@@ -133,7 +133,12 @@ class TunnelOpening {
   #owesResumed = false;
   #isOver = false;
 
-  constructor(link: RelayLink, claim: TunnelClaim, origin: Origin, forget: (opening: TunnelOpening, drainMs: number) => Promise<void>) {
+  constructor(
+    link: RelayLink,
+    claim: TunnelClaim,
+    origin: Origin,
+    forget: (opening: TunnelOpening, drainMs: number) => Promise<void>,
+  ) {
     this.#origin = origin;
     this.#forget = forget;
     this.#linked = link.openTunnel(claim, origin, {
@@ -142,8 +147,15 @@ class TunnelOpening {
     });
   }
 
-  async opened(timeoutMs: number, lastReason: () => PortholeError | undefined, signal: AbortSignal | undefined): Promise<Tunnel> {
-    const timer = setTimeout(() => this.over(lastReason() ?? new PortholeError('RELAY_UNREACHABLE', `no answer within ${timeoutMs} ms`)), timeoutMs);
+  async opened(
+    timeoutMs: number,
+    lastReason: () => PortholeError | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Tunnel> {
+    const timer = setTimeout(
+      () => this.over(lastReason() ?? new PortholeError('RELAY_UNREACHABLE', `no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     const onAbort = (): void => {
       if (this.#tunnel === undefined) this.#giveUp(signal?.reason);
       else void this.#tunnel.close();
@@ -173,7 +185,8 @@ class TunnelOpening {
   over(reason: PortholeError | undefined): void {
     if (this.#isOver) return;
     void this.#end(0);
-    if (this.#tunnel === undefined) this.#first.reject(reason ?? new PortholeError('GOING_AWAY', 'the agent was closed'));
+    if (this.#tunnel === undefined)
+      this.#first.reject(reason ?? new PortholeError('GOING_AWAY', 'the agent was closed'));
     else this.#tunnel.noteOver(reason);
   }
 

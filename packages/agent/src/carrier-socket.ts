@@ -17,14 +17,27 @@ export interface CarrierTrust {
 }
 
 /** Rejects with RELAY_UNREACHABLE. `signal` is aborted when time is over or nobody wants the socket any more. */
-export async function openCarrierSocket(relay: RelayAddress, proxy: ProxyRoute | undefined, trust: CarrierTrust, signal: AbortSignal): Promise<Socket | TLSSocket> {
-  if (proxy === undefined) return relay.secure ? startTls(relay, undefined, trust, signal) : connected(connectPlain({ ...endpoint(relay), noDelay: true }), 'connect', shown(relay), signal);
+export async function openCarrierSocket(
+  relay: RelayAddress,
+  proxy: ProxyRoute | undefined,
+  trust: CarrierTrust,
+  signal: AbortSignal,
+): Promise<Socket | TLSSocket> {
+  if (proxy === undefined)
+    return relay.secure
+      ? startTls(relay, undefined, trust, signal)
+      : connected(connectPlain({ ...endpoint(relay), noDelay: true }), 'connect', shown(relay), signal);
   const way = await openCarrierSocket(proxy, undefined, trust, signal);
   await tunnelThrough(way, relay, proxy, signal);
   return relay.secure ? startTls(relay, way, trust, signal) : way;
 }
 
-function startTls(to: RelayAddress, over: Socket | undefined, trust: CarrierTrust, signal: AbortSignal): Promise<TLSSocket> {
+function startTls(
+  to: RelayAddress,
+  over: Socket | undefined,
+  trust: CarrierTrust,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
   const socket = connectTls({
     ...(over === undefined ? { ...endpoint(to), noDelay: true } : { socket: over }),
     ...(isIP(to.host) === 0 ? { servername: to.host } : { host: to.host }),
@@ -51,10 +64,18 @@ async function tunnelThrough(way: Socket, relay: RelayAddress, proxy: ProxyRoute
   }
   way.destroy();
   const hint = answer.status === 407 ? ' (it wants a user name and password)' : '';
-  throw new PortholeError('RELAY_UNREACHABLE', `the HTTP proxy ${proxy.label} answered ${answer.status} ${answer.reason} to CONNECT ${shown(relay)}${hint}`);
+  throw new PortholeError(
+    'RELAY_UNREACHABLE',
+    `the HTTP proxy ${proxy.label} answered ${answer.status} ${answer.reason} to CONNECT ${shown(relay)}${hint}`,
+  );
 }
 
-function connected<Kind extends Socket>(socket: Kind, event: 'connect' | 'secureConnect', where: string, signal: AbortSignal): Promise<Kind> {
+function connected<Kind extends Socket>(
+  socket: Kind,
+  event: 'connect' | 'secureConnect',
+  where: string,
+  signal: AbortSignal,
+): Promise<Kind> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       socket.off(event, onOpen);

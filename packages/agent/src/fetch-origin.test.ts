@@ -5,7 +5,11 @@ import { type FetchHandler, FetchOrigin } from './fetch-origin.ts';
 
 const POST = { method: 'POST', bodiless: false } as const;
 
-function open(fetch: FetchHandler, request: Partial<ExchangeRequest> = {}, onError?: (error: unknown) => void): FakeStream {
+function open(
+  fetch: FetchHandler,
+  request: Partial<ExchangeRequest> = {},
+  onError?: (error: unknown) => void,
+): FakeStream {
   const stream = new FakeStream();
   stream.sink = new FetchOrigin({ fetch, onError }).openExchange(exchangeRequest(request), stream);
   return stream;
@@ -28,7 +32,16 @@ describe('a fetch handler', () => {
   });
 
   it('keeps several cookies apart', async () => {
-    const stream = open(() => new Response(null, { status: 204, headers: [['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2']] }));
+    const stream = open(
+      () =>
+        new Response(null, {
+          status: 204,
+          headers: [
+            ['Set-Cookie', 'a=1'],
+            ['Set-Cookie', 'b=2'],
+          ],
+        }),
+    );
     await stream.untilOver();
     expect(stream.calls).toEqual(['head | 204 |  | set-cookie: a=1 | set-cookie: b=2', 'end']);
   });
@@ -121,7 +134,10 @@ describe('a fetch handler', () => {
   });
 
   it('that begins to read lets a visitor who asked begin to send', async () => {
-    const stream = open(async (request) => new Response(await request.text()), { ...POST, fields: ['Host', 'a', 'Expect', '100-continue'] });
+    const stream = open(async (request) => new Response(await request.text()), {
+      ...POST,
+      fields: ['Host', 'a', 'Expect', '100-continue'],
+    });
     await stream.until('the 100', () => stream.calls.length === 1);
     expect(stream.calls).toEqual(['head | 100 | Continue']);
     stream.sink.onData(Buffer.from('body'));
@@ -145,7 +161,11 @@ describe('a fetch handler', () => {
   it('that throws gives a 500 without its words, and its owner the error', async () => {
     const errors: unknown[] = [];
     const fault = new Error('a secret');
-    const stream = open(() => Promise.reject(fault), {}, (error) => errors.push(error));
+    const stream = open(
+      () => Promise.reject(fault),
+      {},
+      (error) => errors.push(error),
+    );
     await stream.untilOver();
     expect(stream.calls[0]).toContain('head | 500 | Internal Server Error');
     expect(stream.body.toString()).toBe('Internal Server Error\n');

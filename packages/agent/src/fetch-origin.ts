@@ -1,5 +1,13 @@
 /** A fetch handler of this process as an origin: a `Request` in, a `Response` out, bodies streamed both ways. */
-import { encodeResponse, type ErrorCode, type ExchangeRequest, type Fields, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
+import {
+  encodeResponse,
+  type ErrorCode,
+  type ExchangeRequest,
+  type Fields,
+  type RawOpening,
+  type Stream,
+  type StreamSink,
+} from '@porthole/protocol';
 import { forwardableResponseFields } from '@porthole/protocol/http1';
 import { deafSink } from './deaf-sink.ts';
 import type { Origin } from './origin.ts';
@@ -143,7 +151,8 @@ class FetchExchange implements StreamSink {
   #continue(): void {
     if (!this.#owesContinue || this.#headSent || this.#over) return;
     this.#owesContinue = false;
-    if (this.#unread.length === 0) this.#stream.sendHead(encodeResponse({ status: 100, reason: 'Continue', fields: [] }));
+    if (this.#unread.length === 0)
+      this.#stream.sendHead(encodeResponse({ status: 100, reason: 'Continue', fields: [] }));
   }
 
   /** One chunk per pull: what the handler has not asked for stays unconsumed, so that the visitor has to wait. */
@@ -207,7 +216,14 @@ class FetchExchange implements StreamSink {
       return;
     }
     const body = Buffer.from('Internal Server Error\n');
-    const fields = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'cache-control', 'no-store'];
+    const fields = [
+      'content-type',
+      'text/plain; charset=utf-8',
+      'content-length',
+      String(body.length),
+      'cache-control',
+      'no-store',
+    ];
     this.#stream.sendHead(encodeResponse({ status: 500, reason: 'Internal Server Error', fields }));
     if (this.#request.method !== 'HEAD') this.#stream.write(body);
     this.#stream.end();

@@ -68,7 +68,11 @@ describe('hostRewriting', () => {
     ['Location', 'relative', 'relative'],
     ['Location', 'http://localhost:4000/other-port', 'http://localhost:4000/other-port'],
     ['Location', 'https://shop.tunnel.test/public', 'https://shop.tunnel.test/public'],
-    ['Location', 'https://accounts.example/?next=http://localhost:3000/', 'https://accounts.example/?next=http://localhost:3000/'],
+    [
+      'Location',
+      'https://accounts.example/?next=http://localhost:3000/',
+      'https://accounts.example/?next=http://localhost:3000/',
+    ],
     ['Content-Location', 'http://localhost:3000/a.json', 'https://shop.tunnel.test/a.json'],
     ['Access-Control-Allow-Origin', 'http://localhost:3000', 'https://shop.tunnel.test'],
     ['Access-Control-Allow-Origin', '*', '*'],
@@ -85,8 +89,12 @@ describe('hostRewriting', () => {
   });
 
   it('drops default ports and keeps others of the public address', () => {
-    expect(mapped('Location', 'http://localhost:3000/', '3000', { scheme: 'https', authority: 'shop.test:443' })).toBe('https://shop.test/');
-    expect(mapped('Location', 'http://localhost:3000/', '3000', { scheme: 'http', authority: 'shop.test:8080' })).toBe('http://shop.test:8080/');
+    expect(mapped('Location', 'http://localhost:3000/', '3000', { scheme: 'https', authority: 'shop.test:443' })).toBe(
+      'https://shop.test/',
+    );
+    expect(mapped('Location', 'http://localhost:3000/', '3000', { scheme: 'http', authority: 'shop.test:8080' })).toBe(
+      'http://shop.test:8080/',
+    );
   });
 
   it('knows an origin on a default port with and without it', () => {
@@ -96,12 +104,22 @@ describe('hostRewriting', () => {
   });
 
   it('drops the Domain of a cookie when the public address is a number', () => {
-    expect(mapped('Set-Cookie', 'a=1; Domain=localhost; Secure', '3000', { scheme: 'http', authority: '192.0.2.7:8080' })).toBe('a=1; Secure');
+    expect(
+      mapped('Set-Cookie', 'a=1; Domain=localhost; Secure', '3000', { scheme: 'http', authority: '192.0.2.7:8080' }),
+    ).toBe('a=1; Secure');
   });
 
   it('sends a fixed value and maps both it and the real address back', () => {
-    expect(rewriting('3000', 'app.internal').requestFields(request(['Host', 'shop.tunnel.test', 'Origin', 'https://shop.tunnel.test']))).toEqual(['Host', 'app.internal', 'Origin', 'http://app.internal']);
-    expect(mapped('Location', 'http://app.internal/x', '3000', VISITED, 'app.internal')).toBe('https://shop.tunnel.test/x');
-    expect(mapped('Location', 'http://localhost:3000/x', '3000', VISITED, 'app.internal')).toBe('https://shop.tunnel.test/x');
+    expect(
+      rewriting('3000', 'app.internal').requestFields(
+        request(['Host', 'shop.tunnel.test', 'Origin', 'https://shop.tunnel.test']),
+      ),
+    ).toEqual(['Host', 'app.internal', 'Origin', 'http://app.internal']);
+    expect(mapped('Location', 'http://app.internal/x', '3000', VISITED, 'app.internal')).toBe(
+      'https://shop.tunnel.test/x',
+    );
+    expect(mapped('Location', 'http://localhost:3000/x', '3000', VISITED, 'app.internal')).toBe(
+      'https://shop.tunnel.test/x',
+    );
   });
 });

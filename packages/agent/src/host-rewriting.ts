@@ -32,7 +32,8 @@ export class HostRewriting {
     this.#scheme = target.secure ? 'https' : 'http';
     const own = [authority, target.authority];
     const { address } = target;
-    if (target.loopback && address.kind !== 'unix') own.push(...LOOPBACK_NAMES.map((name) => `${name}:${address.port}`));
+    if (target.loopback && address.kind !== 'unix')
+      own.push(...LOOPBACK_NAMES.map((name) => `${name}:${address.port}`));
     const authorities = own.map((each) => withoutDefaultPort(each.toLowerCase(), this.#scheme));
     this.#own = new Set(authorities);
     this.#ownHosts = new Set(authorities.map(hostOf));
@@ -70,7 +71,10 @@ export class HostRewriting {
           fields[i + 1] = this.#towardsPublic(value, request);
           break;
         case 'refresh':
-          fields[i + 1] = value.replace(/^(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?["']?)([^"']+)/i, (_, before: string, url: string) => before + this.#towardsPublic(url, request));
+          fields[i + 1] = value.replace(
+            /^(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?["']?)([^"']+)/i,
+            (_, before: string, url: string) => before + this.#towardsPublic(url, request),
+          );
           break;
         case 'set-cookie':
           fields[i + 1] = this.#cookie(value, request);
@@ -93,7 +97,11 @@ export class HostRewriting {
     const scheme = parts.scheme === '' ? this.#scheme : parts.scheme;
     const authority = parts.authority.toLowerCase();
     // An application that was told the visitor came by https says https about its plain port, too.
-    if (!this.#own.has(withoutDefaultPort(authority, this.#scheme)) && !this.#own.has(withoutDefaultPort(authority, scheme))) return url;
+    if (
+      !this.#own.has(withoutDefaultPort(authority, this.#scheme)) &&
+      !this.#own.has(withoutDefaultPort(authority, scheme))
+    )
+      return url;
     const base = withoutDefaultPort(request.authority, request.scheme);
     return parts.scheme === '' ? `//${base}${parts.rest}` : `${request.scheme}://${base}${parts.rest}`;
   }
@@ -102,11 +110,13 @@ export class HostRewriting {
     const first = value.indexOf(';');
     if (first < 0) return value;
     const host = hostOf(request.authority.toLowerCase());
-    const attributes = value.slice(first).replace(/(;\s*domain\s*=\s*)\.?([^;]*)/gi, (whole, before: string, domain: string) => {
-      if (!this.#ownHosts.has(domain.trim().toLowerCase())) return whole;
-      // A cookie's Domain cannot be an address (RFC 6265 section 5.2.3); without it the cookie is the host's own.
-      return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? before + host : '';
-    });
+    const attributes = value
+      .slice(first)
+      .replace(/(;\s*domain\s*=\s*)\.?([^;]*)/gi, (whole, before: string, domain: string) => {
+        if (!this.#ownHosts.has(domain.trim().toLowerCase())) return whole;
+        // A cookie's Domain cannot be an address (RFC 6265 section 5.2.3); without it the cookie is the host's own.
+        return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? before + host : '';
+      });
     return value.slice(0, first) + attributes;
   }
 }

@@ -1,5 +1,16 @@
 /** One exchange at an origin: from the relay's stream to a connection and back, with all the ways it can end early. */
-import { decodeFields, encodeFields, encodeResponse, MAX_BLOCK_BYTES, PortholeError, type ExchangeRequest, type Fields, type ResponseHead, type Stream, type StreamSink } from '@porthole/protocol';
+import {
+  decodeFields,
+  encodeFields,
+  encodeResponse,
+  MAX_BLOCK_BYTES,
+  PortholeError,
+  type ExchangeRequest,
+  type Fields,
+  type ResponseHead,
+  type Stream,
+  type StreamSink,
+} from '@porthole/protocol';
 import { forwardableResponseFields, forwardableTrailers } from '@porthole/protocol/http1';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
@@ -83,7 +94,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#mayReuse = head.keepAlive;
     for (let i = 0; i < head.fields.length; i += 2) {
       const name = head.fields[i] as string;
-      if (name.length === 10 && name.toLowerCase() === 'keep-alive') this.#around.pool.noteKeepAlive(head.fields[i + 1] as string);
+      if (name.length === 10 && name.toLowerCase() === 'keep-alive')
+        this.#around.pool.noteKeepAlive(head.fields[i + 1] as string);
     }
     this.#sendHead(head);
   }
@@ -124,7 +136,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#connection = undefined;
     if (this.#over) return;
     if (this.#responseEnded) return this.#restUnwanted();
-    if (!answered && reused && !this.#retried && (!this.#writer.sent || isReplayable(this.#request))) return this.#retry();
+    if (!answered && reused && !this.#retried && (!this.#writer.sent || isReplayable(this.#request)))
+      return this.#retry();
     this.#abort(reason);
   }
 
@@ -154,7 +167,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     const fields = forwardableResponseFields(head.status, head.fields);
     this.#around.rewriting?.mapBack(fields, this.#request);
     const block = encodeResponse({ status: head.status, reason: head.reason, fields });
-    if (block.length > MAX_BLOCK_BYTES) throw new PortholeError('ORIGIN_HEAD_TOO_LARGE', `more than ${MAX_BLOCK_BYTES} bytes`);
+    if (block.length > MAX_BLOCK_BYTES)
+      throw new PortholeError('ORIGIN_HEAD_TOO_LARGE', `more than ${MAX_BLOCK_BYTES} bytes`);
     this.#stream.sendHead(block);
   }
 
@@ -185,7 +199,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     try {
       step();
     } catch (error) {
-      this.#abort(error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'sending a request', { cause: error }));
+      this.#abort(
+        error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'sending a request', { cause: error }),
+      );
     }
   }
 

@@ -8,7 +8,13 @@ import { NetOpener } from './origin-socket.ts';
 import { parseTarget } from './target.ts';
 
 type Ending = 'stays' | 'fin' | 'reset';
-type Row = readonly [name: string, request: Partial<ExchangeRequest>, bytes: string, ending: Ending, calls: readonly string[]];
+type Row = readonly [
+  name: string,
+  request: Partial<ExchangeRequest>,
+  bytes: string,
+  ending: Ending,
+  calls: readonly string[],
+];
 
 const GET = {};
 const HEAD = { method: 'HEAD' };
@@ -16,6 +22,7 @@ const UPGRADE = { upgrade: true, fields: ['Host', 'app.test', 'Upgrade', 'echo']
 const BAD = ['reset ORIGIN_BAD_RESPONSE'];
 const LONG = 'x'.repeat(70_000);
 
+// biome-ignore format: a row is a line
 const ROWS: readonly Row[] = [
   ['a body with a length', GET, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello', 'stays', ['head | 200 | OK | Content-Length: 5', 'data hello', 'end']],
   ['an empty body', GET, 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 'stays', ['head | 200 | OK | Content-Length: 0', 'end']],
@@ -86,7 +93,11 @@ describe('an origin that sends', () => {
   beforeAll(async () => {
     server = await startRawOrigin();
     origin = new HttpOrigin({
-      opener: new NetOpener(parseTarget(`127.0.0.1:${server.port}`), { connectTimeoutMs: 5_000, insecure: false, ca: undefined }),
+      opener: new NetOpener(parseTarget(`127.0.0.1:${server.port}`), {
+        connectTimeoutMs: 5_000,
+        insecure: false,
+        ca: undefined,
+      }),
       pool: { maxIdle: 0 },
     });
   });
@@ -102,21 +113,24 @@ describe('an origin that sends', () => {
 
   for (const every of [Number.POSITIVE_INFINITY, 1]) {
     describe(every === 1 ? 'one byte at a time' : 'in one piece', () => {
-      it.each(ROWS.filter(([, , bytes]) => every > 1 || bytes.length < 1_000))('%s', async (_name, request, bytes, ending, calls) => {
-        const stream = new FakeStream();
-        stream.sink = origin.openExchange(exchangeRequest(request), stream);
-        const wire = await server.accept();
-        await wire.readUntil('\r\n\r\n');
-        await (every === 1 ? wire.sendSplit(bytes) : wire.send(bytes)).catch(() => {});
-        if (ending === 'fin') wire.end();
-        if (ending === 'reset') wire.reset();
-        await stream.untilOver();
-        expect(stream.calls).toEqual(calls);
-        stream.sink.onReset('CANCELLED', '');
-        await wire.untilEnded();
-        expect(origin.pool.live).toBe(0);
-        await wire.close();
-      });
+      it.each(ROWS.filter(([, , bytes]) => every > 1 || bytes.length < 1_000))(
+        '%s',
+        async (_name, request, bytes, ending, calls) => {
+          const stream = new FakeStream();
+          stream.sink = origin.openExchange(exchangeRequest(request), stream);
+          const wire = await server.accept();
+          await wire.readUntil('\r\n\r\n');
+          await (every === 1 ? wire.sendSplit(bytes) : wire.send(bytes)).catch(() => {});
+          if (ending === 'fin') wire.end();
+          if (ending === 'reset') wire.reset();
+          await stream.untilOver();
+          expect(stream.calls).toEqual(calls);
+          stream.sink.onReset('CANCELLED', '');
+          await wire.untilEnded();
+          expect(origin.pool.live).toBe(0);
+          await wire.close();
+        },
+      );
     });
   }
 });

@@ -18,7 +18,11 @@ afterEach(async () => {
 });
 
 function originAt(port: number, pool: Partial<PoolSettings> = {}): HttpOrigin {
-  const opener = new NetOpener(parseTarget(`127.0.0.1:${port}`), { connectTimeoutMs: 5_000, insecure: false, ca: undefined });
+  const opener = new NetOpener(parseTarget(`127.0.0.1:${port}`), {
+    connectTimeoutMs: 5_000,
+    insecure: false,
+    ca: undefined,
+  });
   const origin = new HttpOrigin({ opener, pool });
   cleanups.push(() => origin.close());
   return origin;
@@ -47,9 +51,14 @@ async function ask(origin: HttpOrigin, request: Partial<ExchangeRequest> = {}, b
 describe('a request', () => {
   it('is written as it came, without hop-by-hop fields of our own', async () => {
     const server = await rawOrigin();
-    open(originAt(server.port), { target: '/a//b/../c?x=%2F&', fields: ['hOST', 'app.test', 'X-B', '', 'x-b', '\xfc'] });
+    open(originAt(server.port), {
+      target: '/a//b/../c?x=%2F&',
+      fields: ['hOST', 'app.test', 'X-B', '', 'x-b', '\xfc'],
+    });
     const wire = await server.accept();
-    expect((await wire.readUntil('\r\n\r\n')).toString('latin1')).toBe('GET /a//b/../c?x=%2F& HTTP/1.1\r\nhOST: app.test\r\nX-B: \r\nx-b: \xfc\r\n\r\n');
+    expect((await wire.readUntil('\r\n\r\n')).toString('latin1')).toBe(
+      'GET /a//b/../c?x=%2F& HTTP/1.1\r\nhOST: app.test\r\nX-B: \r\nx-b: \xfc\r\n\r\n',
+    );
     await wire.close();
   });
 
@@ -60,7 +69,9 @@ describe('a request', () => {
     stream.sink.onData(Buffer.from('llo'));
     stream.sink.onEnd();
     const wire = await server.accept();
-    expect((await wire.readUntil('hello')).toString()).toBe('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello');
+    expect((await wire.readUntil('hello')).toString()).toBe(
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello',
+    );
     expect(stream.consumedBytes).toBe(5);
     await wire.close();
   });
@@ -76,7 +87,10 @@ describe('a request', () => {
       heads.push((await wire.readUntil('\r\n\r\n')).toString());
       await wire.close();
     }
-    expect(heads.sort()).toEqual(['POST / HTTP/1.1\r\nHost: a\r\n\r\n', 'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n']);
+    expect(heads.sort()).toEqual([
+      'POST / HTTP/1.1\r\nHost: a\r\n\r\n',
+      'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n',
+    ]);
   });
 
   it('is sent in chunks, with its trailers, when its length is not known', async () => {
@@ -88,7 +102,9 @@ describe('a request', () => {
     stream.sink.onTrailers('X-Sum\0' + '1\0Content-Length\0' + '9');
     stream.sink.onEnd();
     const wire = await server.accept();
-    expect((await wire.readUntil('\r\n\r\n')).toString()).toBe('POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\nConnection: TE\r\n\r\n');
+    expect((await wire.readUntil('\r\n\r\n')).toString()).toBe(
+      'POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\nConnection: TE\r\n\r\n',
+    );
     const { body, trailers } = await readChunked(wire);
     expect(body.toString()).toBe('hello world');
     expect(trailers).toBe('X-Sum: 1\r\n');
@@ -127,7 +143,10 @@ describe('a request', () => {
 
   it('whose Expect is answered by the origin gets the 100 before it sends its body', async () => {
     const server = await rawOrigin();
-    const stream = open(originAt(server.port), { ...POST, fields: ['Host', 'a', 'Content-Length', '2', 'Expect', '100-continue'] });
+    const stream = open(originAt(server.port), {
+      ...POST,
+      fields: ['Host', 'a', 'Content-Length', '2', 'Expect', '100-continue'],
+    });
     const wire = await server.accept();
     await wire.readUntil('Expect: 100-continue\r\n\r\n');
     await wire.send('HTTP/1.1 100 Continue\r\n\r\n');
@@ -310,7 +329,9 @@ describe('an upgrade', () => {
     const origin = originAt(server.port);
     const stream = open(origin, UPGRADE);
     const wire = await server.accept();
-    expect((await wire.readUntil('\r\n\r\n')).toString()).toBe('GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n');
+    expect((await wire.readUntil('\r\n\r\n')).toString()).toBe(
+      'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n',
+    );
     await wire.send(`${SWITCH}early`);
     await stream.until('the early bytes', () => stream.bodyBytes === 5);
     stream.sink.onData(Buffer.from('HTTP/1.1 is over'));
@@ -320,7 +341,11 @@ describe('an upgrade', () => {
     await wire.send(' and the last word');
     wire.end();
     await stream.untilOver();
-    expect(stream.calls).toEqual(['head | 101 | Switching Protocols | Upgrade: echo', 'data early and the last word', 'end']);
+    expect(stream.calls).toEqual([
+      'head | 101 | Switching Protocols | Upgrade: echo',
+      'data early and the last word',
+      'end',
+    ]);
     await until('the connection is gone', () => origin.pool.live === 0);
   });
 
@@ -454,7 +479,11 @@ describe('the pool', () => {
     for (let i = 0; i < 400; i++) {
       const isPost = i % 2 === 0;
       if (isPost) posts++;
-      const stream = await ask(origin, isPost ? { ...POST, fields: ['Host', 'a', 'Content-Length', '2'] } : {}, isPost ? 'hi' : '');
+      const stream = await ask(
+        origin,
+        isPost ? { ...POST, fields: ['Host', 'a', 'Content-Length', '2'] } : {},
+        isPost ? 'hi' : '',
+      );
       expect(stream.calls.at(-1)).toBe('end');
       if (i % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 4 + (i % 4)));
     }

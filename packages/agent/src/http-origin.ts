@@ -29,7 +29,8 @@ export class HttpOrigin implements Origin {
       exchange.start();
       return exchange;
     } catch (error) {
-      const reason = error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'opening an exchange', { cause: error });
+      const reason =
+        error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'opening an exchange', { cause: error });
       stream.reset(reason.code, reason.detail);
       return deafSink(stream);
     }

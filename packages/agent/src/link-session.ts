@@ -200,7 +200,8 @@ export class LinkSession implements SessionEvents {
     const { key, welcome } = this.#established as Established;
     const keyingMaterial = welcome.bound ? carrier.keyingMaterial() : undefined;
     const proof = proveResume(key, 'agent', { ...claim, nonce: challenge.nonce, keyingMaterial });
-    return { mode: 'resume', version: PROTOCOL_VERSION, ...claim, proof, software: this.#options.software };
+    const node = welcome.node === undefined ? {} : { node: welcome.node };
+    return { mode: 'resume', version: PROTOCOL_VERSION, ...claim, proof, software: this.#options.software, ...node };
   }
 
   #onCreated(greeted: Greeted, carrier: Carrier): void {

@@ -135,7 +135,9 @@ export class OriginConnection implements ByteReader {
     try {
       return this.#reader.feed(chunk);
     } catch (error) {
-      this.#fail(error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'reading a response', { cause: error }));
+      this.#fail(
+        error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'reading a response', { cause: error }),
+      );
       return chunk.length;
     }
   }

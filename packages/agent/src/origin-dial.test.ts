@@ -73,24 +73,33 @@ describe('other origins', () => {
     const folder = tempFolder();
     cleanups.push(() => folder.remove());
     const path = `${folder.path}/app.sock`;
-    expect(await opened(new NetOpener(parseTarget(`unix:${path}`), SETTINGS))).toMatchObject({ code: 'ORIGIN_REFUSED' });
+    expect(await opened(new NetOpener(parseTarget(`unix:${path}`), SETTINGS))).toMatchObject({
+      code: 'ORIGIN_REFUSED',
+    });
     await listen({ path });
     expectSocket(await opened(new NetOpener(parseTarget(`unix:${path}`), SETTINGS)));
   });
 
   it('that no route leads to are unreachable', async () => {
-    expect(await opened(new NetOpener(parseTarget('255.255.255.255:80'), SETTINGS))).toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+    expect(await opened(new NetOpener(parseTarget('255.255.255.255:80'), SETTINGS))).toMatchObject({
+      code: 'ORIGIN_UNREACHABLE',
+    });
   });
 
   it('that speak no TLS are told from those that refuse', async () => {
     const server = await listen({ host: '127.0.0.1' });
     server.on('connection', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-    expect(await opened(new NetOpener(parseTarget(`https://127.0.0.1:${portOf(server)}`), SETTINGS))).toMatchObject({ code: 'ORIGIN_TLS' });
+    expect(await opened(new NetOpener(parseTarget(`https://127.0.0.1:${portOf(server)}`), SETTINGS))).toMatchObject({
+      code: 'ORIGIN_TLS',
+    });
   });
 
   it('that accept and say nothing to a TLS greeting run into the time limit', async () => {
     const server = await listen({ host: '127.0.0.1' });
-    const opener = new NetOpener(parseTarget(`https://127.0.0.1:${portOf(server)}`), { ...SETTINGS, connectTimeoutMs: 100 });
+    const opener = new NetOpener(parseTarget(`https://127.0.0.1:${portOf(server)}`), {
+      ...SETTINGS,
+      connectTimeoutMs: 100,
+    });
     expect(await opened(opener)).toMatchObject({ code: 'ORIGIN_TIMEOUT' });
   });
 });
@@ -162,7 +171,9 @@ describe('waiting for an origin that refuses', () => {
 
   it('does not happen when it is switched off', async () => {
     const opener = new ScriptedOpener();
-    expect(await opened(new OriginDialer(opener, { ...DEFAULT_WAIT, waitForOriginMs: 0 }))).toMatchObject({ code: 'ORIGIN_REFUSED' });
+    expect(await opened(new OriginDialer(opener, { ...DEFAULT_WAIT, waitForOriginMs: 0 }))).toMatchObject({
+      code: 'ORIGIN_REFUSED',
+    });
     expect(opener.attempts).toBe(1);
   });
 });

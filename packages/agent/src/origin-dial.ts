@@ -46,7 +46,10 @@ export class OriginDialer implements OriginOpener {
     const deadline = performance.now() + this.#settings.waitForOriginMs;
     const attempt = this.#opener.open((outcome) => {
       if (!isRefusal(outcome) || this.#settings.waitForOriginMs <= 0) return done(outcome);
-      if (this.#waiting.size >= this.#settings.maxWaiting) return done(new PortholeError('ORIGIN_REFUSED', `${outcome.detail}; ${this.#waiting.size} requests wait for it already`));
+      if (this.#waiting.size >= this.#settings.maxWaiting)
+        return done(
+          new PortholeError('ORIGIN_REFUSED', `${outcome.detail}; ${this.#waiting.size} requests wait for it already`),
+        );
       waiter = { done, deadline, refusal: outcome };
       this.#waiting.add(waiter);
       this.#schedule();
@@ -119,10 +122,12 @@ export class OriginDialer implements OriginOpener {
 
   #expire(): void {
     const now = performance.now();
-    for (const waiter of [...this.#waiting]) {
+    for (const waiter of this.#waiting) {
       if (now < waiter.deadline) continue;
       this.#leave(waiter);
-      waiter.done(new PortholeError('ORIGIN_REFUSED', `${waiter.refusal.detail}; waited ${this.#settings.waitForOriginMs} ms`));
+      waiter.done(
+        new PortholeError('ORIGIN_REFUSED', `${waiter.refusal.detail}; waited ${this.#settings.waitForOriginMs} ms`),
+      );
     }
   }
 }

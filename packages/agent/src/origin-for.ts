@@ -26,14 +26,21 @@ export interface OriginOptions {
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Throws TARGET_INVALID. */
-export function originFor(protocol: Exclude<TunnelProtocol, 'tls'>, target: string | number, options: OriginOptions = {}): Origin {
+export function originFor(
+  protocol: Exclude<TunnelProtocol, 'tls'>,
+  target: string | number,
+  options: OriginOptions = {},
+): Origin {
   const parsed = parseTarget(String(target));
   const sockets = new NetOpener(parsed, {
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     insecure: options.insecure ?? false,
     ca: options.ca,
   });
-  const opener = new OriginDialer(sockets, { ...DEFAULT_WAIT, waitForOriginMs: options.waitForOriginMs ?? DEFAULT_WAIT.waitForOriginMs });
+  const opener = new OriginDialer(sockets, {
+    ...DEFAULT_WAIT,
+    waitForOriginMs: options.waitForOriginMs ?? DEFAULT_WAIT.waitForOriginMs,
+  });
   if (protocol === 'tcp') return new RawOrigin(opener);
   return new HttpOrigin({
     opener,

@@ -17,7 +17,12 @@ export interface PoolSettings {
   readonly response: ResponseLimits;
 }
 
-export const DEFAULT_POOL: PoolSettings = { maxIdle: 512, idleMs: 4_000, maxConnections: 8_192, response: DEFAULT_RESPONSE_LIMITS };
+export const DEFAULT_POOL: PoolSettings = {
+  maxIdle: 512,
+  idleMs: 4_000,
+  maxConnections: 8_192,
+  response: DEFAULT_RESPONSE_LIMITS,
+};
 
 /** A request that must not run twice wants a connection the origin can hardly be closing. */
 const SURE_IDLE_MS = 1_000;
@@ -58,7 +63,8 @@ export class OriginPool implements ConnectionKeeper {
   /** An idle connection, if there is one that this request can be trusted to. */
   take(replayable: boolean): OriginConnection | undefined {
     const connection = this.#idle.at(-1);
-    if (connection === undefined || performance.now() - connection.idleSince > this.#limit(replayable)) return undefined;
+    if (connection === undefined || performance.now() - connection.idleSince > this.#limit(replayable))
+      return undefined;
     this.#idle.pop();
     return connection;
   }
@@ -67,7 +73,14 @@ export class OriginPool implements ConnectionKeeper {
   open(taken: Taken): Opening {
     if (this.#live < this.#settings.maxConnections) return this.#dial(taken);
     if (this.#queue.size >= MAX_QUEUED) {
-      const immediate = setImmediate(() => taken(new PortholeError('STREAM_LIMIT', `${MAX_QUEUED} requests wait for one of ${this.#settings.maxConnections} connections to the origin`)));
+      const immediate = setImmediate(() =>
+        taken(
+          new PortholeError(
+            'STREAM_LIMIT',
+            `${MAX_QUEUED} requests wait for one of ${this.#settings.maxConnections} connections to the origin`,
+          ),
+        ),
+      );
       return { cancel: () => clearImmediate(immediate) };
     }
     let cancelled = false;
@@ -95,7 +108,8 @@ export class OriginPool implements ConnectionKeeper {
   onFree(connection: OriginConnection): void {
     const next = this.#dequeue();
     if (next !== undefined) return next(connection);
-    if (this.#closed || this.#idle.length >= this.#settings.maxIdle || this.#limit(true) <= 0) return connection.destroy();
+    if (this.#closed || this.#idle.length >= this.#settings.maxIdle || this.#limit(true) <= 0)
+      return connection.destroy();
     connection.idleSince = performance.now();
     this.#idle.push(connection);
     this.#sweep ??= setTimeout(() => this.#sweepIdle(), 1_000);
@@ -124,7 +138,8 @@ export class OriginPool implements ConnectionKeeper {
     let over = false;
     const opening = this.#opener.open((outcome) => {
       over = true;
-      if (!(outcome instanceof PortholeError)) return taken(new OriginConnection(outcome, this, this.#settings.response));
+      if (!(outcome instanceof PortholeError))
+        return taken(new OriginConnection(outcome, this, this.#settings.response));
       this.#live -= 1;
       taken(outcome);
       this.#admit();

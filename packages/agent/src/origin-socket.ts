@@ -48,13 +48,18 @@ export class NetOpener implements OriginOpener {
   }
 
   open(done: (outcome: SocketOutcome) => void): Opening {
-    const race = new Race(this.#places(), (place, attempt) => this.#connect(place, attempt), this.#settings.connectTimeoutMs, (outcome, place) => {
-      if (outcome instanceof PortholeError) done(outcome);
-      else {
-        if (place !== undefined && 'host' in place) this.#preferSix = place.host === '::1';
-        done(outcome);
-      }
-    });
+    const race = new Race(
+      this.#places(),
+      (place, attempt) => this.#connect(place, attempt),
+      this.#settings.connectTimeoutMs,
+      (outcome, place) => {
+        if (outcome instanceof PortholeError) done(outcome);
+        else {
+          if (place !== undefined && 'host' in place) this.#preferSix = place.host === '::1';
+          done(outcome);
+        }
+      },
+    );
     race.start();
     return race;
   }
@@ -113,7 +118,12 @@ class Race implements Opening {
   #deadline: NodeJS.Timeout | undefined;
   #stagger: NodeJS.Timeout | undefined;
 
-  constructor(places: Place[], connect: (place: Place, attempt: Attempt) => Duplex, timeoutMs: number, done: (outcome: SocketOutcome, place: Place | undefined) => void) {
+  constructor(
+    places: Place[],
+    connect: (place: Place, attempt: Attempt) => Duplex,
+    timeoutMs: number,
+    done: (outcome: SocketOutcome, place: Place | undefined) => void,
+  ) {
     this.#places = places;
     this.#connect = connect;
     this.#timeoutMs = timeoutMs;
@@ -123,7 +133,11 @@ class Race implements Opening {
   start(): void {
     this.#deadline = setTimeout(() => {
       const where = this.#places.map(shown).join(' and ');
-      this.#finish(new PortholeError('ORIGIN_TIMEOUT', `${where}: nothing within ${this.#timeoutMs} ms`), undefined, undefined);
+      this.#finish(
+        new PortholeError('ORIGIN_TIMEOUT', `${where}: nothing within ${this.#timeoutMs} ms`),
+        undefined,
+        undefined,
+      );
     }, this.#timeoutMs);
     this.#tryNext();
   }
@@ -180,7 +194,10 @@ function shown(place: Place): string {
 /** One error for all attempts; when they differ, the one that says most about what to do. */
 function failure(failures: readonly { place: Place; error: Error }[]): PortholeError {
   const codes = failures.map(({ error }) => codeOf(error));
-  const code = codes.find((candidate) => candidate !== 'ORIGIN_REFUSED' && candidate !== 'ORIGIN_UNREACHABLE') ?? codes.find((candidate) => candidate === 'ORIGIN_REFUSED') ?? 'ORIGIN_UNREACHABLE';
+  const code =
+    codes.find((candidate) => candidate !== 'ORIGIN_REFUSED' && candidate !== 'ORIGIN_UNREACHABLE') ??
+    codes.find((candidate) => candidate === 'ORIGIN_REFUSED') ??
+    'ORIGIN_UNREACHABLE';
   const detail = failures.map(({ place, error }) => `${shown(place)}: ${reasonOf(error)}`).join('; ');
   return new PortholeError(code, detail, { cause: failures[0]?.error });
 }
@@ -189,7 +206,8 @@ function codeOf(error: Error): ErrorCode {
   const code = systemCode(error);
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'ORIGIN_REFUSED';
   if (code === 'ETIMEDOUT') return 'ORIGIN_TIMEOUT';
-  if (/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_|DEPTH_|SELF_|EPROTO|HOSTNAME_|ERR_OSSL|INVALID_PURPOSE)/.test(code)) return 'ORIGIN_TLS';
+  if (/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_|DEPTH_|SELF_|EPROTO|HOSTNAME_|ERR_OSSL|INVALID_PURPOSE)/.test(code))
+    return 'ORIGIN_TLS';
   // A plain service hangs up on a TLS greeting.
   if (/TLS|SSL|secure/i.test(error.message)) return 'ORIGIN_TLS';
   return 'ORIGIN_UNREACHABLE';

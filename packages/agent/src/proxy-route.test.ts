@@ -21,7 +21,11 @@ describe('proxyFor', () => {
   });
 
   it('takes a proxy without scheme for an HTTP one', () => {
-    expect(proxyFor(RELAY, { httpsProxy: 'proxy.corp:8080' })).toMatchObject({ secure: false, host: 'proxy.corp', port: 8080 });
+    expect(proxyFor(RELAY, { httpsProxy: 'proxy.corp:8080' })).toMatchObject({
+      secure: false,
+      host: 'proxy.corp',
+      port: 8080,
+    });
     expect(proxyFor(RELAY, { httpsProxy: 'http://[::1]:8080' })).toMatchObject({ host: '::1', port: 8080 });
   });
 

@@ -20,7 +20,10 @@ export interface ProxyRoute {
 }
 
 /** Throws CONFIG_INVALID when the proxy's URL makes no sense. */
-export function proxyFor(relay: { secure: boolean; host: string; port: number }, settings: ProxySettings | undefined): ProxyRoute | undefined {
+export function proxyFor(
+  relay: { secure: boolean; host: string; port: number },
+  settings: ProxySettings | undefined,
+): ProxyRoute | undefined {
   const url = relay.secure ? settings?.httpsProxy : settings?.httpProxy;
   if (url === undefined || url === '' || isExempt(relay, settings?.noProxy ?? '')) return undefined;
   return parseProxy(url);
@@ -28,13 +31,17 @@ export function proxyFor(relay: { secure: boolean; host: string; port: number },
 
 function parseProxy(text: string): ProxyRoute {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);
-  if (url === null || url.hostname === '') throw new PortholeError('CONFIG_INVALID', 'the address of the HTTP proxy is not a URL');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new PortholeError('CONFIG_INVALID', `an HTTP proxy with the scheme ${url.protocol}// cannot be used`);
+  if (url === null || url.hostname === '')
+    throw new PortholeError('CONFIG_INVALID', 'the address of the HTTP proxy is not a URL');
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new PortholeError('CONFIG_INVALID', `an HTTP proxy with the scheme ${url.protocol}// cannot be used`);
   const secure = url.protocol === 'https:';
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const hasCredentials = url.username !== '' || url.password !== '';
-  const credentials = hasCredentials ? Buffer.from(`${decoded(url.username)}:${decoded(url.password)}`, 'utf8').toString('base64') : undefined;
+  const credentials = hasCredentials
+    ? Buffer.from(`${decoded(url.username)}:${decoded(url.password)}`, 'utf8').toString('base64')
+    : undefined;
   return { secure, host, port, credentials, label: `${url.protocol}//${url.hostname}:${port}` };
 }
 
@@ -70,7 +77,14 @@ function isInBlock(host: string, block: string): boolean {
   const [address = '', bits = ''] = block.split('/');
   const prefix = Number(bits);
   const family = isIP(address);
-  if (isIP(host) === 0 || family === 0 || isIP(host) !== family || !/^\d+$/.test(bits) || prefix > (family === 4 ? 32 : 128)) return false;
+  if (
+    isIP(host) === 0 ||
+    family === 0 ||
+    isIP(host) !== family ||
+    !/^\d+$/.test(bits) ||
+    prefix > (family === 4 ? 32 : 128)
+  )
+    return false;
   const type = isIPv4(address) ? 'ipv4' : 'ipv6';
   const list = new BlockList();
   list.addSubnet(address, prefix, type);

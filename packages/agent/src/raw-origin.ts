@@ -107,7 +107,13 @@ class RawVisit implements StreamSink, ByteReader {
 
   #lost(error: Error | undefined): void {
     if (this.#over) return;
-    this.#abort(new PortholeError('ORIGIN_CLOSED', error !== undefined && 'code' in error ? String(error.code) : 'the connection was closed', { cause: error }));
+    this.#abort(
+      new PortholeError(
+        'ORIGIN_CLOSED',
+        error !== undefined && 'code' in error ? String(error.code) : 'the connection was closed',
+        { cause: error },
+      ),
+    );
   }
 
   #abort(reason: PortholeError): void {

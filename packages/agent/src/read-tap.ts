@@ -66,7 +66,7 @@ export class ReadTap {
       this.#own = undefined;
       if (own !== undefined) return this.reader?.onBytes(own.subarray(0, length), true) ?? true;
     }
-    const from = own ?? (this.#shared as Buffer);
-    return this.reader?.onBytes(from.subarray(0, length), false) ?? true;
+    const from = own ?? this.#shared;
+    return from === undefined || (this.reader?.onBytes(from.subarray(0, length), false) ?? true);
   }
 }

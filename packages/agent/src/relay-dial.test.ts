@@ -51,7 +51,10 @@ const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgra
 /** Takes WebSockets, and meets the plain upgrade with a status (or takes it). */
 function webSocketRelay(plain: string): { server: HttpServer; paths: string[]; upgrades: string[] } {
   const server = createHttpServer((_request, response) => response.writeHead(404).end());
-  const webSockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => (offered.has(WEBSOCKET_PROTOCOL) ? WEBSOCKET_PROTOCOL : false) });
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has(WEBSOCKET_PROTOCOL) ? WEBSOCKET_PROTOCOL : false),
+  });
   const paths: string[] = [];
   const upgrades: string[] = [];
   server.on('upgrade', (request, socket: Socket, head) => {
@@ -59,7 +62,10 @@ function webSocketRelay(plain: string): { server: HttpServer; paths: string[]; u
     upgrades.push(kind);
     paths.push(request.url ?? '');
     if (kind !== 'websocket') socket.end(plain);
-    else webSockets.handleUpgrade(request, socket, head, (webSocket) => webSocket.send(Buffer.from('hello from the relay')));
+    else
+      webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+        webSocket.send(Buffer.from('hello from the relay')),
+      );
   });
   return { server, paths, upgrades };
 }
@@ -85,13 +91,20 @@ describe('the plain upgrade', () => {
     const dialed = await relayDial({ relay, software: 'test/1' })();
     expect(dialed).toMatchObject({ kind: 'upgrade' });
     if (dialed.kind === 'upgrade') expect(dialed.head.toString()).toBe('first bytes');
-    expect(heads[0]).toBe(`GET /.well-known/porthole HTTP/1.1\r\nHost: ${relay.host}\r\nUser-Agent: test/1\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\n`);
+    expect(heads[0]).toBe(
+      `GET /.well-known/porthole HTTP/1.1\r\nHost: ${relay.host}\r\nUser-Agent: test/1\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\n`,
+    );
     discard(dialed);
   });
 });
 
 describe('the WebSocket', () => {
-  it.each(['HTTP/1.1 400 Bad Request\r\n\r\n', 'HTTP/1.1 426 Upgrade Required\r\n\r\n', 'HTTP/1.1 502 Bad Gateway\r\n\r\n', ''])('is tried when the upgrade meets %j', async (plain) => {
+  it.each([
+    'HTTP/1.1 400 Bad Request\r\n\r\n',
+    'HTTP/1.1 426 Upgrade Required\r\n\r\n',
+    'HTTP/1.1 502 Bad Gateway\r\n\r\n',
+    '',
+  ])('is tried when the upgrade meets %j', async (plain) => {
     const { server, upgrades } = webSocketRelay(plain);
     const dialed = await relayDial({ relay: await listen(server) })();
     expect(dialed.kind).toBe('websocket');
@@ -137,7 +150,9 @@ describe('what is no relay', () => {
     const { server } = scripted(() => 'HTTP/1.1 404 Not Found\r\nServer: nginx/1.22\r\nContent-Length: 0\r\n\r\n');
     const error = await failure(relayDial({ relay: await listen(server) })());
     expect(error.code).toBe('NOT_A_RELAY');
-    expect(error.detail).toMatch(/^http:\/\/127\.0\.0\.1:\d+: upgrade: 404 Not Found; WebSocket: 404 Not Found \(Server: nginx\/1\.22\)$/);
+    expect(error.detail).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+: upgrade: 404 Not Found; WebSocket: 404 Not Found \(Server: nginx\/1\.22\)$/,
+    );
   });
 
   it('may speak something else altogether', async () => {
@@ -208,12 +223,17 @@ describe('through an HTTP proxy', () => {
     const { host } = await listen(proxy('wanted').server);
     const error = await failure(relayDial({ relay, proxy: { httpProxy: `http://user:secret@${host}` } })());
     expect(error.code).toBe('RELAY_UNREACHABLE');
-    expect(error.detail).toBe(`the HTTP proxy http://${host} answered 407 Proxy Authentication Required to CONNECT ${relay.host} (it wants a user name and password)`);
+    expect(error.detail).toBe(
+      `the HTTP proxy http://${host} answered 407 Proxy Authentication Required to CONNECT ${relay.host} (it wants a user name and password)`,
+    );
   });
 
   it('is not used for a relay that is exempt', async () => {
     const { server } = scripted(() => SWITCH);
-    const dialed = await relayDial({ relay: await listen(server), proxy: { httpProxy: 'http://127.0.0.1:9', noProxy: '127.0.0.1' } })();
+    const dialed = await relayDial({
+      relay: await listen(server),
+      proxy: { httpProxy: 'http://127.0.0.1:9', noProxy: '127.0.0.1' },
+    })();
     expect(dialed.kind).toBe('upgrade');
     discard(dialed);
   });

@@ -50,7 +50,11 @@ class RelayDialer {
   constructor(options: RelayDialOptions) {
     const { relay } = options;
     const secure = relay.protocol === 'https:' || relay.protocol === 'wss:';
-    this.#relay = { secure, host: relay.hostname.replace(/^\[|\]$/g, ''), port: relay.port === '' ? (secure ? 443 : 80) : Number(relay.port) };
+    this.#relay = {
+      secure,
+      host: relay.hostname.replace(/^\[|\]$/g, ''),
+      port: relay.port === '' ? (secure ? 443 : 80) : Number(relay.port),
+    };
     this.#authority = relay.host;
     this.#options = options;
     this.#proxy = proxyFor(this.#relay, options.proxy);
@@ -70,10 +74,13 @@ class RelayDialer {
   }
 
   async #upgrade(socket: Socket | TLSSocket, signal: AbortSignal): Promise<DialedCarrier | Refusal> {
-    socket.write(`GET ${CARRIER_PATH} HTTP/1.1\r\nHost: ${this.#authority}\r\nUser-Agent: ${this.#software}\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`);
+    socket.write(
+      `GET ${CARRIER_PATH} HTTP/1.1\r\nHost: ${this.#authority}\r\nUser-Agent: ${this.#software}\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`,
+    );
     try {
       const answer = await readResponseHead(socket, signal);
-      if (answer.status === 101 && answer.fields.get('upgrade')?.toLowerCase() === UPGRADE_TOKEN) return { kind: 'upgrade', socket, head: answer.rest };
+      if (answer.status === 101 && answer.fields.get('upgrade')?.toLowerCase() === UPGRADE_TOKEN)
+        return { kind: 'upgrade', socket, head: answer.rest };
       socket.on('error', () => {});
       socket.destroy();
       return new Refusal(`${answer.status} ${answer.reason}`.trim(), answer.fields.get('server'));
@@ -95,7 +102,10 @@ class RelayDialer {
     this.#refusedAt = Number.NEGATIVE_INFINITY;
     const seen = refusal === undefined ? met.text : `upgrade: ${refusal.text}; WebSocket: ${met.text}`;
     const server = met.server ?? refusal?.server;
-    throw new PortholeError('NOT_A_RELAY', `${this.#options.relay.origin}: ${seen}${server === undefined ? '' : ` (Server: ${server.slice(0, 80)})`}`);
+    throw new PortholeError(
+      'NOT_A_RELAY',
+      `${this.#options.relay.origin}: ${seen}${server === undefined ? '' : ` (Server: ${server.slice(0, 80)})`}`,
+    );
   }
 
   #webSocket(socket: Socket | TLSSocket, signal: AbortSignal): Promise<DialedCarrier | Refusal> {
@@ -128,7 +138,9 @@ class RelayDialer {
         webSocket.pause();
         settle({ kind: 'websocket', webSocket, socket });
       });
-      webSocket.once('unexpected-response', (_request, response) => settle(new Refusal(`${response.statusCode} ${response.statusMessage}`, response.headers['server']?.toString())));
+      webSocket.once('unexpected-response', (_request, response) =>
+        settle(new Refusal(`${response.statusCode} ${response.statusMessage}`, response.headers['server']?.toString())),
+      );
       webSocket.once('error', (error) => settle(new Refusal(error.message, undefined)));
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();

@@ -2,7 +2,10 @@
 import { PortholeError, type ExchangeRequest, type Fields } from '@porthole/protocol';
 import { requestHeadText, type RequestConnection } from '@porthole/protocol/http1';
 
-export type RequestFraming = { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' };
+export type RequestFraming =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' };
 
 export interface RequestStart {
   /** Latin1, up to and including the empty line. */
@@ -20,14 +23,21 @@ const UPGRADING: RequestConnection = { upgrade: true };
  */
 export function requestStart(request: ExchangeRequest, fields: Fields): RequestStart {
   const framing = framingOf(request, fields);
-  const head = requestHeadText(request.method, request.target, fields, framing, request.upgrade ? UPGRADING : undefined);
+  const head = requestHeadText(
+    request.method,
+    request.target,
+    fields,
+    framing,
+    request.upgrade ? UPGRADING : undefined,
+  );
   return { head, framing };
 }
 
 function framingOf(request: ExchangeRequest, fields: Fields): RequestFraming {
   const length = statedLength(fields);
   if (request.bodiless || request.upgrade) {
-    if (length !== undefined && length !== 0) throw new PortholeError('PROTOCOL_ERROR', 'a request without body that has a length');
+    if (length !== undefined && length !== 0)
+      throw new PortholeError('PROTOCOL_ERROR', 'a request without body that has a length');
     return NONE;
   }
   return length === undefined ? CHUNKED : { kind: 'length', length };
@@ -39,7 +49,8 @@ function statedLength(fields: Fields): number | undefined {
     const name = fields[i] as string;
     if (name.length !== 14 && name.length !== 17 && name.length !== 10) continue;
     const lower = name.toLowerCase();
-    if (lower === 'connection' || lower === 'transfer-encoding') throw new PortholeError('PROTOCOL_ERROR', `${lower} in a request that was forwarded`);
+    if (lower === 'connection' || lower === 'transfer-encoding')
+      throw new PortholeError('PROTOCOL_ERROR', `${lower} in a request that was forwarded`);
     if (lower !== 'content-length') continue;
     if (length !== undefined) throw new PortholeError('PROTOCOL_ERROR', 'a request with two lengths');
     length = parseLength(fields[i + 1] as string);
@@ -49,7 +60,8 @@ function statedLength(fields: Fields): number | undefined {
 
 function parseLength(text: string): number {
   const length = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(length)) throw new PortholeError('PROTOCOL_ERROR', 'a length that is no number');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(length))
+    throw new PortholeError('PROTOCOL_ERROR', 'a length that is no number');
   return length;
 }
 

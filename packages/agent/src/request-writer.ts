@@ -96,7 +96,8 @@ export class RequestWriter implements Flushable {
     this.ended = true;
     if (!this.#raw) {
       if (this.#framing.kind === 'chunked') this.#pushText(lastChunk(trailers));
-      if (this.#framing.kind === 'length' && this.#bodyBytes !== this.#framing.length) throw new PortholeError('PROTOCOL_ERROR', 'a body shorter than its announced length');
+      if (this.#framing.kind === 'length' && this.#bodyBytes !== this.#framing.length)
+        throw new PortholeError('PROTOCOL_ERROR', 'a body shorter than its announced length');
     }
     this.#enqueue();
   }
@@ -118,7 +119,8 @@ export class RequestWriter implements Flushable {
     const pending = this.#pending;
     this.#pending = [];
     this.sent = true;
-    if (pending.length + (this.#headSent ? 0 : 1) === 1) socket.write(this.#headSent ? (pending[0] as string | Buffer) : this.#head, 'latin1');
+    if (pending.length + (this.#headSent ? 0 : 1) === 1)
+      socket.write(this.#headSent ? (pending[0] as string | Buffer) : this.#head, 'latin1');
     else {
       socket.cork();
       if (!this.#headSent) socket.write(this.#head, 'latin1');

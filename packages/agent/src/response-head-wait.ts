@@ -35,9 +35,11 @@ export function readResponseHead(socket: Socket, signal: AbortSignal): Promise<A
       received = Buffer.concat([received, chunk]);
       const end = received.indexOf('\r\n\r\n');
       const start = received.toString('latin1', 0, 5);
-      if (!'HTTP/'.startsWith(start.slice(0, 5))) return fail(new PortholeError('NOT_A_RELAY', 'it does not speak HTTP'));
+      if (!'HTTP/'.startsWith(start.slice(0, 5)))
+        return fail(new PortholeError('NOT_A_RELAY', 'it does not speak HTTP'));
       if (end < 0) {
-        if (received.length > MAX_HEAD_BYTES) fail(new PortholeError('NOT_A_RELAY', 'the head of its answer has no end'));
+        if (received.length > MAX_HEAD_BYTES)
+          fail(new PortholeError('NOT_A_RELAY', 'the head of its answer has no end'));
         return;
       }
       const head = parseHead(received.toString('latin1', 0, end));

@@ -35,9 +35,14 @@ export interface ServedBy {
 /** Throws TARGET_INVALID or CONFIG_INVALID. */
 export function originOf(by: ServedBy): { readonly protocol: 'http' | 'tcp'; readonly origin: Origin } {
   const given = [by.target, by.server, by.fetch, by.origin].filter((each) => each !== undefined);
-  if (given.length !== 1) throw new PortholeError('CONFIG_INVALID', `expose wants exactly one of target, server, fetch and origin, not ${given.length}`);
+  if (given.length !== 1)
+    throw new PortholeError(
+      'CONFIG_INVALID',
+      `expose wants exactly one of target, server, fetch and origin, not ${given.length}`,
+    );
   const protocol = by.protocol ?? 'http';
-  if (protocol === 'tcp' && (by.server !== undefined || by.fetch !== undefined)) throw new PortholeError('CONFIG_INVALID', 'a TCP tunnel wants a target');
+  if (protocol === 'tcp' && (by.server !== undefined || by.fetch !== undefined))
+    throw new PortholeError('CONFIG_INVALID', 'a TCP tunnel wants a target');
   return { protocol, origin: by.origin ?? madeOrigin(protocol, by) };
 }
 
@@ -47,5 +52,9 @@ function madeOrigin(protocol: 'http' | 'tcp', by: ServedBy): Origin {
     const rewriting = hostRewriting(by.hostHeader ?? 'preserve', parseTarget('http://localhost'));
     return new HttpOrigin({ opener: new ServerOpener(by.server), rewriting });
   }
-  return originFor(protocol, by.target ?? '', { hostHeader: by.hostHeader, insecure: by.insecureOrigin, ca: by.originCa });
+  return originFor(protocol, by.target ?? '', {
+    hostHeader: by.hostHeader,
+    insecure: by.insecureOrigin,
+    ca: by.originCa,
+  });
 }

@@ -30,7 +30,9 @@ function open(origin: HttpOrigin, request: Partial<ExchangeRequest> = {}): FakeS
 
 describe('a server of this process', () => {
   it('answers without listening, several requests on one connection', async () => {
-    const { server, origin } = originOf((request, response) => response.end(`${request.method} ${request.url} ${request.socket.remoteAddress}`));
+    const { server, origin } = originOf((request, response) =>
+      response.end(`${request.method} ${request.url} ${request.socket.remoteAddress}`),
+    );
     let connections = 0;
     server.on('connection', () => connections++);
     for (let i = 0; i < 3; i++) {
@@ -45,11 +47,17 @@ describe('a server of this process', () => {
   it('takes an upload and gives it back whole', async () => {
     const { origin } = originOf((request, response) => request.pipe(response));
     const body = Buffer.alloc(2_000_000, 'abc');
-    const stream = open(origin, { method: 'POST', bodiless: false, fields: ['Host', 'a', 'Content-Length', String(body.length)] });
+    const stream = open(origin, {
+      method: 'POST',
+      bodiless: false,
+      fields: ['Host', 'a', 'Content-Length', String(body.length)],
+    });
     for (let at = 0; at < body.length; at += 16_000) stream.sink.onData(body.subarray(at, at + 16_000));
     stream.sink.onEnd();
     await stream.untilOver();
-    expect(createHash('sha256').update(stream.body).digest('hex')).toBe(createHash('sha256').update(body).digest('hex'));
+    expect(createHash('sha256').update(stream.body).digest('hex')).toBe(
+      createHash('sha256').update(body).digest('hex'),
+    );
   });
 
   it('sees a visitor go away', async () => {

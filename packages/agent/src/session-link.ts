@@ -37,6 +37,8 @@ interface Tunnel {
   readonly events: TunnelEvents;
   /** What the relay gave us, which we ask for again after a lost session. */
   given: ClaimedMessage | undefined;
+  /** The session on which it was given. */
+  givenOn: LinkSession | undefined;
   /** The address given before is not to be had any more, and none was asked for: any will do. */
   settleForAny: boolean;
 }
@@ -62,7 +64,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 
   openTunnel(claim: TunnelClaim, origin: Origin, events: TunnelEvents): LinkedTunnel {
-    const tunnel: Tunnel = { id: this.#nextTunnelId, claim, origin, events, given: undefined, settleForAny: false };
+    const tunnel: Tunnel = { id: this.#nextTunnelId, claim, origin, events, given: undefined, givenOn: undefined, settleForAny: false };
     this.#nextTunnelId += 1;
     this.#tunnels.set(tunnel.id, tunnel);
     if (this.#current?.established === true) this.#claim(tunnel);
@@ -118,6 +120,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     if (tunnel === undefined) return;
     if (message.type === 'claimed') {
       tunnel.given = message;
+      tunnel.givenOn = session;
       tunnel.events.onClaimed(message);
     } else {
       this.#onRefused(tunnel, message);
@@ -126,7 +129,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
 
   onGoAway(session: LinkSession, leftMs: number): void {
     if (session !== this.#current || this.#finished) return;
-    this.#leaving.set(session, setInterval(() => this.#closeWhenIdle(session), LEAVING_CHECK_MS));
+    const idle = { looks: 0 };
+    this.#leaving.set(session, setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS));
     setTimeout(() => this.#forget(session), leftMs).unref();
     this.#startSession();
   }
@@ -178,8 +182,15 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     if (this.#tunnels.delete(tunnel.id)) this.#current?.send({ type: 'release', id: tunnel.id });
   }
 
-  #closeWhenIdle(session: LinkSession): void {
-    if (session.streamCount === 0 && this.#current?.established === true) this.#forget(session);
+  /**
+   * The relay ends a session it sent us away from when it has nothing more for it. This is for one that does not, and
+   * late enough for visitors who were led here before the relay knew of the new session.
+   */
+  #closeWhenIdle(session: LinkSession, idle: { looks: number }): void {
+    const moved = [...this.#tunnels.values()].every((tunnel) => tunnel.givenOn === this.#current);
+    const isIdle = session.streamCount === 0 && this.#current?.established === true && moved;
+    idle.looks = isIdle ? idle.looks + 1 : 0;
+    if (idle.looks >= LEAVING_IDLE_LOOKS) this.#forget(session);
   }
 
   #forget(session: LinkSession): void {
@@ -189,6 +200,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
 }
 
 const LEAVING_CHECK_MS = 200;
+const LEAVING_IDLE_LOOKS = 50;
 
 /** Why an address that was merely given to us may be gone after a lost session. */
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);

@@ -65,8 +65,12 @@ describe('parseTarget with a password in it', () => {
 });
 
 describe('isLoopbackAddress', () => {
-  it.each(['127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1'])('knows %s', (host) => expect(isLoopbackAddress(host)).toBe(true));
-  it.each(['10.0.0.1', '::2', '2001:db8::1', 'localhost.evil.test', '128.0.0.1'])('does not take %s for one', (host) => expect(isLoopbackAddress(host)).toBe(false));
+  it.each(['127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1'])('knows %s', (host) =>
+    expect(isLoopbackAddress(host)).toBe(true),
+  );
+  it.each(['10.0.0.1', '::2', '2001:db8::1', 'localhost.evil.test', '128.0.0.1'])('does not take %s for one', (host) =>
+    expect(isLoopbackAddress(host)).toBe(false),
+  );
 });
 
 function catchError(run: () => unknown): unknown {

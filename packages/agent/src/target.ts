@@ -33,15 +33,23 @@ export function parseTarget(text: string): OriginTarget {
   const url = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(trimmed);
   if (url === null) return networkTarget(trimmed, undefined, text);
   const scheme = (url[1] ?? '').toLowerCase();
-  if (scheme !== 'http' && scheme !== 'https') throw invalid(text, `the scheme ${scheme}:// is not one of http:// and https://`);
+  if (scheme !== 'http' && scheme !== 'https')
+    throw invalid(text, `the scheme ${scheme}:// is not one of http:// and https://`);
   return networkTarget(authorityOf(url[2] ?? '', text), scheme, text);
 }
 
 function unixTarget(path: string, text: string): OriginTarget {
   if (!path.startsWith('/')) throw invalid(text, 'the path of a unix socket must begin with /');
   if (path.includes('\0')) throw invalid(text, 'the path contains a NUL');
-  if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) throw invalid(text, `the path is longer than ${MAX_UNIX_PATH_BYTES} bytes`);
-  return { secure: false, address: { kind: 'unix', path }, loopback: true, authority: 'localhost', label: `unix:${path}` };
+  if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES)
+    throw invalid(text, `the path is longer than ${MAX_UNIX_PATH_BYTES} bytes`);
+  return {
+    secure: false,
+    address: { kind: 'unix', path },
+    loopback: true,
+    authority: 'localhost',
+    label: `unix:${path}`,
+  };
 }
 
 /** A path in the target would have to be put before every visitor's path, which Porthole never touches. */
@@ -83,13 +91,15 @@ function splitAuthority(authority: string, text: string): { host: string; port: 
   if (colons > 1) throw invalid(text, 'it has too many colons; an IPv6 address stands in brackets: [::1]:3000');
   const [name = '', port] = authority.split(':');
   const host = domainToASCII(name).toLowerCase().replace(/\.$/, '');
-  if (host === '' || !/^[a-z0-9._-]+$/.test(host)) throw invalid(text, name === '' ? 'the host is missing' : `${JSON.stringify(name)} is not a host name`);
+  if (host === '' || !/^[a-z0-9._-]+$/.test(host))
+    throw invalid(text, name === '' ? 'the host is missing' : `${JSON.stringify(name)} is not a host name`);
   return { host, port };
 }
 
 function parsePort(text: string, whole: string): number {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) throw invalid(whole, `${JSON.stringify(text)} is not a port from 1 to 65535`);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535)
+    throw invalid(whole, `${JSON.stringify(text)} is not a port from 1 to 65535`);
   return port;
 }
 

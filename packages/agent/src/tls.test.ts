@@ -38,7 +38,11 @@ async function listen(server: Server): Promise<number> {
 }
 
 describe('an https:// origin', () => {
-  async function ask(settings: { isLoopback: boolean; insecure: boolean; ca: string | undefined }): Promise<FakeStream> {
+  async function ask(settings: {
+    isLoopback: boolean;
+    insecure: boolean;
+    ca: string | undefined;
+  }): Promise<FakeStream> {
     const body = Buffer.alloc(300_000, 'abc');
     const server = createHttpsServer(identity, (_request, response) => response.end(body));
     const target = { ...parseTarget(`https://localhost:${await listen(server)}`), loopback: settings.isLoopback };
@@ -54,7 +58,10 @@ describe('an https:// origin', () => {
   it.each([
     ['on this machine may have any certificate', { isLoopback: true, insecure: false, ca: undefined }],
     ['elsewhere may have any if that is wanted', { isLoopback: false, insecure: true, ca: undefined }],
-    ['elsewhere may have one of a known authority', { isLoopback: false, insecure: false, ca: authority.certificatePem }],
+    [
+      'elsewhere may have one of a known authority',
+      { isLoopback: false, insecure: false, ca: authority.certificatePem },
+    ],
   ])('%s', async (_name, settings) => {
     expect((await ask(settings)).calls.at(-1)).toBe('end');
   });
@@ -69,7 +76,9 @@ describe('an https:// origin', () => {
 describe('a relay with TLS', () => {
   async function tlsRelay(): Promise<URL> {
     const server = createServer(identity, (socket) => {
-      socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\nhi'));
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\nhi'),
+      );
       socket.on('error', () => {});
     });
     return new URL(`https://localhost:${await listen(server)}`);
@@ -116,7 +125,11 @@ describe('a relay with TLS', () => {
       webSockets.handleUpgrade(request, socket, head, (webSocket) => webSocket.send(Buffer.from('hi')));
     });
     const relay = new URL(`wss://localhost:${await listen(server)}`);
-    const dialed = await relayDial({ relay, ca: authority.certificatePem, proxy: { httpsProxy: await connectProxy() } })();
+    const dialed = await relayDial({
+      relay,
+      ca: authority.certificatePem,
+      proxy: { httpsProxy: await connectProxy() },
+    })();
     if (dialed.kind !== 'websocket') throw new Error('no WebSocket');
     const message = once(dialed.webSocket, 'message');
     dialed.webSocket.resume();
