@@ -17,6 +17,7 @@ import { type Message, parseMessage } from './messages.ts';
 import { WINDOW_BUDGET_BYTES, type WindowBudget } from './receive-window.ts';
 import { SessionStream, type StreamOpening } from './session-stream.ts';
 import { STREAM_KIND, type Stream, type StreamSink } from './stream-contract.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** Most lanes a session may have. */
 export const MAX_LANES = 4;
@@ -54,7 +55,7 @@ export class Session implements LaneOwner {
   readonly #maxStreams: number;
   readonly #budget: WindowBudget;
   readonly #lanes: Lane[] = [];
-  readonly #streams = new Map<number, SessionStream>();
+  readonly #streams = new StreamTable<SessionStream>();
   readonly #peerParity: number;
   #nextStreamId: number;
   #nextLane = 0;
@@ -114,7 +115,7 @@ export class Session implements LaneOwner {
     const lane = this.#pickLane();
     const stream = new SessionStream(this.#takeStreamId(), lane, this.#budget, opening);
     stream.sink = sink;
-    this.#streams.set(stream.id, stream);
+    this.#streams.add(stream);
     if (ends) stream.end();
     else lane.enqueue(stream);
     return stream;
@@ -151,7 +152,7 @@ export class Session implements LaneOwner {
   }
 
   onForget(stream: SessionStream): void {
-    this.#streams.delete(stream.id);
+    this.#streams.delete(stream);
   }
 
   onStreamFrame(lane: Lane, type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -225,7 +226,7 @@ export class Session implements LaneOwner {
     const ended = (flags & FLAG_END) !== 0;
     const opening = { kind, tunnelId: payload.readUInt32BE(1), block: payload.toString('latin1', OPEN_PREFIX_BYTES) };
     const stream = new SessionStream(streamId, lane, this.#budget);
-    this.#streams.set(streamId, stream);
+    this.#streams.add(stream);
     if (this.#streams.size > this.#maxStreams) {
       stream.reset('STREAM_LIMIT');
       return;
@@ -261,7 +262,7 @@ export class Session implements LaneOwner {
   #finish(code: ErrorCode, detail: string): void {
     if (this.#closed !== undefined) return;
     this.#closed = { code, detail };
-    const streams = [...this.#streams.values()];
+    const streams = this.#streams.values();
     for (const lane of this.#lanes) lane.detach();
     const streamCode = code === 'NO_ERROR' ? 'GOING_AWAY' : code;
     for (const stream of streams) {
