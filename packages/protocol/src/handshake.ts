@@ -44,6 +44,8 @@ export interface ResumeHello {
   readonly received: number;
   readonly proof: string;
   readonly software: string;
+  /** What the relay's WELCOME said: which of its processes has the session. */
+  readonly node?: string;
 }
 
 export type Hello = CreateHello | ResumeHello;
@@ -66,6 +68,8 @@ export interface Welcome {
   readonly heartbeatMs: number;
   /** Lanes the agent may open in all. */
   readonly maxLanes: number;
+  /** Which of the relay's processes has the session; the agent repeats it to resume. Means nothing to the agent. */
+  readonly node?: string;
 }
 
 export interface Refused {
@@ -133,6 +137,7 @@ function decodeHello(record: MemberReader): Hello {
   if (record.text('mode') !== 'resume') throw new PortholeError('PROTOCOL_ERROR', 'hello mode');
   const lane = record.integer('lane', 0);
   if (lane >= MAX_LANES) throw new PortholeError('PROTOCOL_ERROR', 'lane out of range');
+  const node = record.optionalText('node');
   return {
     mode: 'resume',
     version,
@@ -142,12 +147,14 @@ function decodeHello(record: MemberReader): Hello {
     received: record.integer('received', 0),
     proof: record.text('proof'),
     software,
+    ...(node === undefined ? {} : { node }),
   };
 }
 
 function decodeWelcome(record: MemberReader): Welcome {
   const random = record.optionalText('random');
   const proof = record.optionalText('proof');
+  const node = record.optionalText('node');
   return {
     lane: record.integer('lane', 0),
     epoch: record.integer('epoch', 0),
@@ -159,6 +166,7 @@ function decodeWelcome(record: MemberReader): Welcome {
     maxLanes: record.integer('maxLanes', 1),
     ...(random === undefined ? {} : { random }),
     ...(proof === undefined ? {} : { proof }),
+    ...(node === undefined ? {} : { node }),
   };
 }
 
