@@ -90,6 +90,7 @@ export class LinkSession implements SessionEvents {
   #graceTimer: NodeJS.Timeout | undefined;
   #laneTimer: NodeJS.Timeout | undefined;
   #fullLooks = 0;
+  #closing = false;
   #over = false;
 
   constructor(options: LinkSessionOptions, events: LinkSessionEvents) {
@@ -124,7 +125,8 @@ export class LinkSession implements SessionEvents {
 
   /** Ends the session and tells the relay, when there is a carrier. Idempotent. */
   close(code: ErrorCode, detail = ''): void {
-    if (this.#over) return;
+    if (this.#over || this.#closing) return;
+    this.#closing = true;
     const farewell = this.#established?.session.close(code, detail);
     this.#finish(new PortholeError(code, detail), farewell);
   }
@@ -150,7 +152,8 @@ export class LinkSession implements SessionEvents {
   }
 
   onClosed(code: ErrorCode, detail: string): void {
-    this.#finish(new PortholeError(code, detail), undefined);
+    // Closed from this end: `close` goes on and says farewell.
+    if (!this.#closing) this.#finish(new PortholeError(code, detail), undefined);
   }
 
   /** `state` is undefined for the first carrier, which creates the session. */

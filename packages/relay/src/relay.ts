@@ -154,7 +154,7 @@ export class Relay {
       limits: new VisitorLimits(limits.maxVisitors, limits.maxVisitorsPerAddress, trusted),
       trusted,
       reportBug: (err) => this.#log.error({ event: 'fault', err }),
-      timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, responseIdleMs: limits.idleTimeoutMs, waitMs },
+      timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, keepAliveIdleMs: limits.idleTimeoutMs, waitMs },
     };
   }
 
