@@ -19,11 +19,14 @@ let fake: FakeAcme;
 let store: FakeStore;
 let events: CertificateEvent[];
 const keepers: CertificateKeeper[] = [];
-const transport = createTransport({ timeoutMs: 1000 });
+const patient = createTransport();
+const hasty = createTransport({ timeoutMs: 500 });
+let transport = patient;
 
 beforeEach(async () => {
   now = start;
   events = [];
+  transport = patient;
   store = new FakeStore();
   fake = await new FakeAcme({ now: () => now, profiles: { shortlived: '' } }).start();
 });
@@ -308,6 +311,7 @@ describe('a certificate on demand', () => {
   });
 
   it('lets few handshakes wait, and not for long; the order goes on behind', async () => {
+    transport = hasty;
     fake.inject('newOrder', 'hang');
     const { keeper, index } = await ready({ maxHolds: 3, holdMs: 100, permit: async () => 'customer' });
     const asked = Array.from({ length: 5 }, async (_, i) => await keeper.request(`app${i % 2}.customer.example`));

@@ -17,13 +17,16 @@ let fake: FakeAcme;
 let slept: number[];
 let presented: Map<string, ChallengeTask>;
 let withdrawn: number;
-const transport = createTransport({ timeoutMs: 200 });
+const patient = createTransport();
+const hasty = createTransport({ timeoutMs: 200 });
+let transport = patient;
 
 beforeEach(async () => {
   fake = await new FakeAcme({ profiles: { classic: 'as ever', shortlived: 'six days' } }).start();
   slept = [];
   presented = new Map();
   withdrawn = 0;
+  transport = patient;
 });
 afterEach(async () => await fake.close());
 
@@ -93,6 +96,7 @@ describe('obtainCertificate', () => {
   });
 
   it('goes on after torn sockets, silence, 5xx and Retry-After, with growing pauses', async () => {
+    transport = hasty;
     fake.inject('newOrder', 'reset', { status: 500 }, 'hang');
     fake.inject('authorization', { status: 503, headers: { 'retry-after': '7' } });
     fake.inject('directory', 'reset');
