@@ -28,6 +28,7 @@ export const DEFAULT_POOL: PoolSettings = {
 const SURE_IDLE_MS = 1_000;
 /** How long an early closing is remembered; a restart of the origin closes everything once and means nothing. */
 const MEMORY_MS = 30_000;
+const BURST_MS = 100;
 const MAX_QUEUED = 1_024;
 
 type Taken = (outcome: OriginConnection | PortholeError) => void;
@@ -177,9 +178,13 @@ export class OriginPool implements ConnectionKeeper {
     return replayable || announced !== Number.POSITIVE_INFINITY ? limit : Math.min(limit, SURE_IDLE_MS);
   }
 
+  /** Of those that close together the longest idle one counts: a restart closes busy ones, too, a timer does not. */
   #learn(idleMs: number): void {
     const now = performance.now();
-    this.#learnedMs = now - this.#learnedAt < MEMORY_MS ? Math.min(this.#learnedMs, idleMs) : idleMs;
+    const isSameEvent = now - this.#learnedAt < BURST_MS;
+    const isRemembered = now - this.#learnedAt < MEMORY_MS;
+    if (isSameEvent) this.#learnedMs = Math.max(this.#learnedMs, idleMs);
+    else this.#learnedMs = isRemembered ? Math.min(this.#learnedMs, idleMs) : idleMs;
     this.#learnedAt = now;
   }
 
