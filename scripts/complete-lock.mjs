@@ -5,7 +5,18 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const OS = new Set(['android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'aix', 'win32']);
+const OS = new Set([
+  'android',
+  'darwin',
+  'freebsd',
+  'linux',
+  'netbsd',
+  'openbsd',
+  'openharmony',
+  'sunos',
+  'aix',
+  'win32',
+]);
 const CPU = new Set(['arm64', 'x64', 'ia32', 'arm', 'ppc64', 'riscv64', 's390x', 'loong64', 'mips64el', 'wasm32']);
 
 const file = new URL('../package-lock.json', import.meta.url);
@@ -20,7 +31,13 @@ for (const entry of Object.values(lock.packages)) {
     const cpu = words.find((word) => CPU.has(word));
     // Without a platform `npm ci` would try to fetch it: better a refused lock file than a wrong one.
     if (os === undefined) throw new Error(`cannot tell the platform of ${name}`);
-    lock.packages[path] = { version, ...(cpu === undefined ? {} : { cpu: [cpu] }), dev: true, optional: true, os: [os] };
+    lock.packages[path] = {
+      version,
+      ...(cpu === undefined ? {} : { cpu: [cpu] }),
+      dev: true,
+      optional: true,
+      os: [os],
+    };
     added += 1;
   }
 }

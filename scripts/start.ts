@@ -60,7 +60,7 @@ function relayConfig(port: string): ConstructorParameters<typeof Relay>[0] {
 async function exposeSample(relay: string): Promise<Tunnel> {
   const name = readName();
   try {
-    return await remembered(await expose({ server: sampleOrigin(), relay, ...(name === undefined ? {} : { name }) }));
+    return remembered(await expose({ server: sampleOrigin(), relay, ...(name === undefined ? {} : { name }) }));
   } catch (error) {
     // The name of last time is somebody else's by now, or no name at all: take another.
     if (name === undefined || !(error instanceof PortholeError) || !error.code.startsWith('NAME_')) throw error;

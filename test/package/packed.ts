@@ -50,6 +50,7 @@ export async function buildPackages(): Promise<string> {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   await run(process.execPath, [tsc, '-b', ...Object.values(FOLDERS)], { cwd: root }).catch(
     (error: { stdout: string }) => {
+      rmSync(root, { recursive: true });
       throw new Error(`tsc -b failed:\n${error.stdout}`);
     },
   );
