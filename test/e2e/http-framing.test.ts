@@ -83,8 +83,9 @@ describe('Expect: 100-continue', () => {
   it('works with an origin that never sends a 100, when the visitor sends on after all', async () => {
     script = async (request) => request.wire.send(plainAnswer((await readRequestBody(request)).toString()));
     await using visitor = await connectVisitor(stage.url);
+    const arrived = origin.nextRequest();
     await visitor.send(post());
-    await origin.nextRequest();
+    await arrived;
     await visitor.send('data');
     let answer = await readAnswer(visitor);
     if (answer.status === 100) answer = await readAnswer(visitor);
@@ -239,13 +240,13 @@ describe('bodies that break off', () => {
     script = answer;
     await using visitor = await connectVisitor(stage.url);
     await visitor.send(get());
-    await visitor.untilEnded();
-    const bytes = visitor.take().toString('latin1');
+    const head = await readAnswerHead(visitor);
     // Either the failure came before anything was sent on, or the body is visibly short.
-    if (bytes.startsWith('HTTP/1.1 502')) return;
-    expect(bytes).toMatch(/^HTTP\/1\.1 200 /);
-    expect(bytes.endsWith('0\r\n\r\n')).toBe(false);
-    const body = bytes.slice(bytes.indexOf('\r\n\r\n') + 4);
+    if (head.status === 502) return;
+    expect(head.status).toBe(200);
+    await visitor.untilEnded();
+    const body = visitor.take().toString('latin1');
+    expect(body.endsWith('0\r\n\r\n')).toBe(false);
     expect(body.length).toBeLessThan(10);
   });
 
@@ -256,9 +257,10 @@ describe('bodies that break off', () => {
       over.resolve(wire.take().toString().endsWith('0\r\n\r\n'));
       await wire.close();
     };
+    const arrived = origin.nextRequest();
     await using visitor = await connectVisitor(stage.url);
     await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`);
-    await origin.nextRequest();
+    await arrived;
     await visitor.close();
     expect(await over.promise).toBe(false);
   });

@@ -183,8 +183,9 @@ describe('upgrades', () => {
       left.resolve();
     };
     await using visitor = await connectVisitor(stage.url);
+    const arrived = origin.nextRequest();
     await visitor.send(upgrade());
-    await origin.nextRequest();
+    await arrived;
     visitor.reset();
     await left.promise;
   });

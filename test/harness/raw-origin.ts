@@ -27,7 +27,6 @@ export class RawOrigin extends Listener {
   #waiting: Wire[] = [];
   #takers: ((wire: Wire) => void)[] = [];
   #requestTakers: ((request: SeenRequest) => void)[] = [];
-  #handed = 0;
 
   constructor(answer?: Answer) {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
@@ -46,18 +45,9 @@ export class RawOrigin extends Listener {
     return within('a connection to the origin', new Promise<Wire>((resolve) => this.#takers.push(resolve)), deadlineMs);
   }
 
-  /** The next request not handed out yet (only with a script). */
+  /** The next request from now on (only with a script): ask before you send. */
   nextRequest(deadlineMs = DEFAULT_DEADLINE_MS): Promise<SeenRequest> {
-    const ready = this.requests[this.#handed];
-    if (ready !== undefined) {
-      this.#handed++;
-      return Promise.resolve(ready);
-    }
-    return within(
-      'a request at the origin',
-      new Promise<SeenRequest>((resolve) => this.#requestTakers.push(resolve)),
-      deadlineMs,
-    );
+    return within('a request at the origin', new Promise<SeenRequest>((resolve) => this.#requestTakers.push(resolve)), deadlineMs);
   }
 
   #offer(wire: Wire): void {
@@ -76,11 +66,7 @@ export class RawOrigin extends Listener {
       }
       const request = seenRequest(head, wire, index);
       this.requests.push(request);
-      const taker = this.#requestTakers.shift();
-      if (taker !== undefined) {
-        this.#handed++;
-        taker(request);
-      }
+      for (const taker of this.#requestTakers.splice(0)) taker(request);
       try {
         await answer(request);
       } catch (error) {
@@ -90,6 +76,8 @@ export class RawOrigin extends Listener {
         return;
       }
     }
+    // The visitor has ended his side and the script is done: an origin that kept the other half open would be a stalling one.
+    wire.end();
   }
 }
 
