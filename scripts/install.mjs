@@ -34,19 +34,18 @@ export function isInstalled(root) {
   const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
   const present = JSON.parse(readFileSync(record, 'utf8')).packages;
   for (const [path, entry] of Object.entries(wanted)) {
-    if (path === '' || (present[path] === undefined && mayBeMissing(entry))) continue;
+    if (path === '' || (present[path] === undefined && mayBeMissing(path, entry))) continue;
     if (!isSame(entry, present[path])) return false;
   }
   return Object.keys(present).every((path) => Object.hasOwn(wanted, path));
 }
 
-/** npm leaves out optional packages made for another machine, and what only those need. */
-function mayBeMissing(entry) {
-  if (!entry.optional) return false;
-  const { os, cpu, libc } = entry;
-  const isForThisMachine =
-    [os].flat().includes(process.platform) && [cpu].flat().includes(process.arch) && libc === undefined;
-  return !isForThisMachine;
+/**
+ * npm leaves out optional packages made for another machine, and which those are cannot be told from the lock file alone.
+ * Only the Node that comes as one is wanted in any case.
+ */
+function mayBeMissing(path, entry) {
+  return entry.optional === true && path !== `node_modules/node-${process.platform}-${process.arch}`;
 }
 
 function isSame(wanted, present) {
