@@ -77,11 +77,13 @@ export class HttpDoor {
   /**
    * Stops listening, lets exchanges under way finish and closes idle connections; what is left after `deadlineMs`
    * (upgraded connections, endless answers) is cut; WebSockets are told to come back (close code 1012) where possible. Resolves when no visitor is left.
+   * `keepIdle`: another process listens on the same socket, so nothing is lost by waiting: idle connections are closed
+   * with the answer to their next request, because one might be on its way already.
    */
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number, keepIdle = false): Promise<void> {
     this.#isDraining = true;
     this.#server.close();
-    for (const visitor of this.#visitors) visitor.drain();
+    for (const visitor of this.#visitors) visitor.drain(keepIdle);
     const timer = setTimeout(() => {
       for (const visitor of this.#visitors) visitor.destroy();
     }, deadlineMs);

@@ -82,10 +82,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#visitorMovedAt = ticker.now;
   }
 
-  /** No further request; closes as soon as what is under way is done. */
-  drain(): void {
+  /** Closes as soon as what is under way is done; `keepIdle`: with the answer to the next request, if nothing is. */
+  drain(keepIdle: boolean): void {
     this.#isDraining = true;
-    if (this.#state === 'idle') this.#linger();
+    if (this.#state === 'idle' && !keepIdle) this.#linger();
   }
 
   /** At once. What is not complete must not look as if it were. */
