@@ -119,3 +119,21 @@ export function reasonOf(cause: unknown): string {
   if (cause instanceof Error) return cause.name === 'TimeoutError' ? 'no answer in time' : cause.message;
   return String(cause);
 }
+
+const LOCAL_FAILURES: ReadonlySet<string> = new Set([
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'EADDRNOTAVAIL',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+]);
+
+/** Whether a dial failed in this machine or its network, before anybody on the way to the relay was bothered. */
+export function reachedNobody(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(reachedNobody);
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string' && LOCAL_FAILURES.has(error.code)) return true;
+  return error.cause !== undefined && reachedNobody(error.cause);
+}

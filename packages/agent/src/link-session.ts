@@ -25,7 +25,8 @@ import {
   type Welcome,
 } from '@porthole/protocol';
 import { type Carrier, LanePump, monotonicNow } from '@porthole/protocol/node';
-import { Backoff } from './backoff.ts';
+import { Backoff, type FailedTry } from './backoff.ts';
+import { reachedNobody } from './carrier-socket.ts';
 import { type Greeted, greetRelay } from './relay-greeting.ts';
 
 /** Dials the relay; rejects with PortholeError. */
@@ -51,7 +52,13 @@ export interface LinkSessionEvents {
 }
 
 /** Refusals that no later try will change. */
-const FINAL: ReadonlySet<ErrorCode> = new Set(['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_REVOKED', 'VERSION_UNSUPPORTED', 'NOT_SUPPORTED']);
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  'TOKEN_MISSING',
+  'TOKEN_INVALID',
+  'TOKEN_REVOKED',
+  'VERSION_UNSUPPORTED',
+  'NOT_SUPPORTED',
+]);
 
 interface Established {
   readonly session: Session;
@@ -68,6 +75,8 @@ interface LaneState {
   retryTimer: NodeJS.Timeout | undefined;
 }
 
+/** How long a carrier that is in doubt may stay silent. */
+const WAKE_PROBE_MS = 2_000;
 /** How often it is looked at whether the lanes are full. */
 const LANE_CHECK_MS = 1_000;
 /** Another lane is opened when all were this full at so many looks in a row … */
@@ -115,6 +124,15 @@ export class LinkSession implements SessionEvents {
     this.#tryAgain(undefined, 0);
   }
 
+  /** The line may be another one now: doubts the carriers there are, and waits no longer to dial for those there are not. */
+  wake(): void {
+    if (this.#firstTry !== undefined) this.#tryAgain(undefined, 0);
+    for (const state of this.#lanes) {
+      state.pump?.probe(WAKE_PROBE_MS);
+      if (state.retryTimer !== undefined) this.#tryAgain(state, 0);
+    }
+  }
+
   send(message: Message): void {
     this.#established?.session.sendMessage(message);
   }
@@ -160,8 +178,15 @@ export class LinkSession implements SessionEvents {
   #tryAgain(state: LaneState | undefined, delayMs: number): void {
     if (this.#over) return;
     const timer = setTimeout(() => {
-      this.#dial(state).catch((error: unknown) => this.#onDialFailed(state, error));
+      this.#keepTimer(state, undefined);
+      const since = monotonicNow();
+      this.#dial(state).catch((error: unknown) => this.#onDialFailed(state, error, monotonicNow() - since));
     }, delayMs);
+    this.#keepTimer(state, timer);
+  }
+
+  #keepTimer(state: LaneState | undefined, timer: NodeJS.Timeout | undefined): void {
+    clearTimeout(state === undefined ? this.#firstTry : state.retryTimer);
     if (state === undefined) this.#firstTry = timer;
     else state.retryTimer = timer;
   }
@@ -215,12 +240,20 @@ export class LinkSession implements SessionEvents {
     const session = new Session({ role: 'agent', now: monotonicNow }, this);
     this.#established = { session, key, welcome };
     const state = this.#addState(session.lanes[0] as Lane);
-    if (welcome.maxLanes > 1) this.#laneTimer = setInterval(() => this.#lookAtLanes(session, welcome.maxLanes), LANE_CHECK_MS);
+    if (welcome.maxLanes > 1)
+      this.#laneTimer = setInterval(() => this.#lookAtLanes(session, welcome.maxLanes), LANE_CHECK_MS);
     this.#attach(state, greeted, carrier, false);
   }
 
   #addState(lane: Lane): LaneState {
-    const state: LaneState = { lane, backoff: new Backoff(), epoch: 0, pump: undefined, since: 0, retryTimer: undefined };
+    const state: LaneState = {
+      lane,
+      backoff: new Backoff(),
+      epoch: 0,
+      pump: undefined,
+      since: 0,
+      retryTimer: undefined,
+    };
     this.#lanes[lane.index] = state;
     return state;
   }
@@ -228,7 +261,8 @@ export class LinkSession implements SessionEvents {
   /** One kernel connection does not fill a long line: when every lane has been full for a while, one more is opened. */
   #lookAtLanes(session: Session, maxLanes: number): void {
     const full = this.#lanes.every(
-      ({ lane, pump }) => pump !== undefined && lane.minRttMs >= LANE_MIN_RTT_MS && lane.unackedBytes >= LANE_FULL_SHARE * lane.capBytes,
+      ({ lane, pump }) =>
+        pump !== undefined && lane.minRttMs >= LANE_MIN_RTT_MS && lane.unackedBytes >= LANE_FULL_SHARE * lane.capBytes,
     );
     this.#fullLooks = full ? this.#fullLooks + 1 : 0;
     if (this.#fullLooks < LANE_FULL_LOOKS || this.#lanes.length >= maxLanes) return;
@@ -283,14 +317,19 @@ export class LinkSession implements SessionEvents {
     if (!this.established) {
       const { graceMs } = (this.#established as Established).welcome;
       this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', `away for ${graceMs} ms`), graceMs);
-      this.#events.onInterrupted(this, reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'), delayMs);
+      this.#events.onInterrupted(
+        this,
+        reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'),
+        delayMs,
+      );
     }
     this.#tryAgain(state, delayMs);
   }
 
-  #onDialFailed(state: LaneState | undefined, error: unknown): void {
+  #onDialFailed(state: LaneState | undefined, error: unknown, tookMs: number): void {
     if (this.#over) return;
-    const reason = error instanceof PortholeError ? error : new PortholeError('INTERNAL', String(error), { cause: error });
+    const reason =
+      error instanceof PortholeError ? error : new PortholeError('INTERNAL', String(error), { cause: error });
     if (FINAL.has(reason.code)) {
       this.close(reason.code, reason.detail);
       return;
@@ -301,7 +340,8 @@ export class LinkSession implements SessionEvents {
       this.close('SESSION_LOST', 'the relay does not know the session any more');
       return;
     }
-    const delayMs = (state?.backoff ?? this.#backoff).next();
+    const failed: FailedTry = { tookMs, reachedNobody: reachedNobody(error) };
+    const delayMs = (state?.backoff ?? this.#backoff).next(failed);
     if (!this.established) this.#events.onInterrupted(this, reason, delayMs);
     this.#tryAgain(state, delayMs);
   }

@@ -1,6 +1,7 @@
 /** A link to a relay as the network has it: dialed over sockets, straight or through a proxy. */
-import { SocketCarrier, WebSocketCarrier } from '@porthole/protocol/node';
+import { type Carrier, SocketCarrier, WebSocketCarrier } from '@porthole/protocol/node';
 import { PortholeError } from '@porthole/protocol';
+import { hedgedDial } from './hedged-dial.ts';
 import type { DialCarrier } from './link-session.ts';
 import type { ProxySettings } from './proxy-route.ts';
 import { relayDial, type RelayDialOptions } from './relay-dial.ts';
@@ -29,16 +30,25 @@ const DEFAULT_SOFTWARE = 'porthole-agent';
 export function openRelayLink(options: RelayLinkOptions): RelayLink {
   const software = options.software ?? DEFAULT_SOFTWARE;
   const dial = carrierDial({ relay: relayUrl(options.relay), ca: options.ca, proxy: options.proxy, software });
-  return new SessionLink({ dial, token: options.token, software, events: options.events, onFault: options.onFault ?? (() => {}) });
+  return new SessionLink({
+    dial,
+    token: options.token,
+    software,
+    events: options.events,
+    onFault: options.onFault ?? (() => {}),
+  });
 }
 
 /** Dials and wraps what was dialed, within one event-loop turn, so that no byte finds nobody listening. */
 export function carrierDial(options: RelayDialOptions): DialCarrier {
   const dial = relayDial(options);
-  return async (signal) => {
+  const attempt = async (signal: AbortSignal): Promise<Carrier> => {
     const dialed = await dial(signal);
-    return dialed.kind === 'upgrade' ? new SocketCarrier(dialed.socket, dialed.head) : new WebSocketCarrier(dialed.webSocket, dialed.socket);
+    return dialed.kind === 'upgrade'
+      ? new SocketCarrier(dialed.socket, dialed.head)
+      : new WebSocketCarrier(dialed.webSocket, dialed.socket);
   };
+  return (signal) => hedgedDial(attempt, (late) => late.destroy(), signal);
 }
 
 const SCHEMES = new Set(['http:', 'https:', 'ws:', 'wss:']);
@@ -47,7 +57,10 @@ const SCHEMES = new Set(['http:', 'https:', 'ws:', 'wss:']);
 export function relayUrl(relay: string | URL): URL {
   const url = typeof relay === 'string' ? URL.parse(relay) : relay;
   if (url === null || !SCHEMES.has(url.protocol) || url.hostname === '') {
-    throw new PortholeError('CONFIG_INVALID', `the relay must be a URL like https://relay.example, not ${JSON.stringify(String(relay))}`);
+    throw new PortholeError(
+      'CONFIG_INVALID',
+      `the relay must be a URL like https://relay.example, not ${JSON.stringify(String(relay))}`,
+    );
   }
   return url;
 }

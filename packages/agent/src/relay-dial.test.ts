@@ -98,6 +98,17 @@ describe('the plain upgrade', () => {
   });
 });
 
+describe('a relay that is busy', () => {
+  it('is not tried in another way as well', async () => {
+    const { server, heads } = scripted(
+      () => 'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n',
+    );
+    const dialed = relayDial({ relay: await listen(server) })();
+    await expect(dialed).rejects.toMatchObject({ code: 'RELAY_UNREACHABLE', detail: expect.stringContaining('503') });
+    expect(heads).toHaveLength(1);
+  });
+});
+
 describe('the WebSocket', () => {
   it.each([
     'HTTP/1.1 400 Bad Request\r\n\r\n',

@@ -83,8 +83,12 @@ class RelayDialer {
         return { kind: 'upgrade', socket, head: answer.rest };
       socket.on('error', () => {});
       socket.destroy();
+      // A relay, or what stands before it, that has no room now: another way in would only crowd it more.
+      if (answer.status === 503 && answer.fields.has('retry-after'))
+        throw new PortholeError('RELAY_UNREACHABLE', `the relay is busy or about to stop (503 ${answer.reason})`);
       return new Refusal(`${answer.status} ${answer.reason}`.trim(), answer.fields.get('server'));
     } catch (error) {
+      if (error instanceof PortholeError && error.code === 'RELAY_UNREACHABLE') throw error;
       if (signal.aborted) throw unreachable(error);
       return new Refusal(reasonOf(error), undefined);
     }

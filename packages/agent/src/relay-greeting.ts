@@ -11,7 +11,8 @@ import {
 } from '@porthole/protocol';
 import type { Carrier } from '@porthole/protocol/node';
 
-const HANDSHAKE_TIMEOUT_MS = 15_000;
+/** A hello that got lost in a dead line must not hold up the next one. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 export interface Greeted {
   readonly welcome: Welcome;
@@ -46,13 +47,17 @@ export function greetRelay(carrier: Carrier, makeHello: (challenge: Challenge) =
       if (message.type === 'challenge' && challenge === undefined) {
         challenge = message.value;
         if (commonVersion(challenge.versions) === undefined) {
-          throw new PortholeError('VERSION_UNSUPPORTED', `agent ${PROTOCOL_VERSION}, relay ${challenge.versions.join(', ')}`);
+          throw new PortholeError(
+            'VERSION_UNSUPPORTED',
+            `agent ${PROTOCOL_VERSION}, relay ${challenge.versions.join(', ')}`,
+          );
         }
         carrier.write([encodeHandshake({ type: 'hello', value: makeHello(challenge) })]);
         if (rest.length > 0) onMessage(rest);
         return;
       }
-      if (message.type !== 'welcome' || challenge === undefined) throw new PortholeError('NOT_A_RELAY', `a ${message.type} out of turn`);
+      if (message.type !== 'welcome' || challenge === undefined)
+        throw new PortholeError('NOT_A_RELAY', `a ${message.type} out of turn`);
       clearTimeout(timer);
       carrier.receiver = undefined;
       // What arrives before the pump is in place stays in the socket.
@@ -69,7 +74,8 @@ export function greetRelay(carrier: Carrier, makeHello: (challenge: Challenge) =
         }
       },
       onDrain: () => {},
-      onClosed: (reason) => fail(reason ?? new PortholeError('RELAY_UNREACHABLE', 'the relay closed the connection during the handshake')),
+      onClosed: (reason) =>
+        fail(reason ?? new PortholeError('RELAY_UNREACHABLE', 'the relay closed the connection during the handshake')),
     };
   });
 }

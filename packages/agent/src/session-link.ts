@@ -19,6 +19,7 @@ import { Backoff } from './backoff.ts';
 import { type DialCarrier, LinkSession, type LinkSessionEvents } from './link-session.ts';
 import type { Origin } from './origin.ts';
 import type { LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
+import { WakeWatch } from './wake-watch.ts';
 
 export interface SessionLinkOptions {
   readonly dial: DialCarrier;
@@ -48,6 +49,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   readonly #options: SessionLinkOptions;
   readonly #tunnels = new Map<number, Tunnel>();
   readonly #restart = new Backoff();
+  readonly #wakeWatch = new WakeWatch(() => this.#onWake());
   #current: LinkSession | undefined;
   /** Sessions that were told to move away from; they end when their last stream has. */
   readonly #leaving = new Map<LinkSession, NodeJS.Timeout>();
@@ -60,11 +62,21 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 
   start(): void {
-    if (this.#current === undefined && !this.#finished) this.#startSession();
+    if (this.#current !== undefined || this.#finished) return;
+    this.#wakeWatch.start();
+    this.#startSession();
   }
 
   openTunnel(claim: TunnelClaim, origin: Origin, events: TunnelEvents): LinkedTunnel {
-    const tunnel: Tunnel = { id: this.#nextTunnelId, claim, origin, events, given: undefined, givenOn: undefined, settleForAny: false };
+    const tunnel: Tunnel = {
+      id: this.#nextTunnelId,
+      claim,
+      origin,
+      events,
+      given: undefined,
+      givenOn: undefined,
+      settleForAny: false,
+    };
     this.#nextTunnelId += 1;
     this.#tunnels.set(tunnel.id, tunnel);
     if (this.#current?.established === true) this.#claim(tunnel);
@@ -74,6 +86,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   async close(drainMs: number): Promise<void> {
     if (this.#finished) return;
     this.#finished = true;
+    this.#wakeWatch.stop();
     clearTimeout(this.#restartTimer);
     const session = this.#current;
     if (session?.established === true && session.streamCount > 0 && drainMs > 0) {
@@ -115,7 +128,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   onMessage(session: LinkSession, message: Message): void {
     // A session we are leaving reports what our own new session took over from it.
     if (session !== this.#current) return;
-    if (message.type !== 'claimed' && message.type !== 'refused') throw new PortholeError('PROTOCOL_ERROR', `an agent takes no ${message.type}`);
+    if (message.type !== 'claimed' && message.type !== 'refused')
+      throw new PortholeError('PROTOCOL_ERROR', `an agent takes no ${message.type}`);
     const tunnel = this.#tunnels.get(message.id);
     if (tunnel === undefined) return;
     if (message.type === 'claimed') {
@@ -130,7 +144,10 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   onGoAway(session: LinkSession, leftMs: number): void {
     if (session !== this.#current || this.#finished) return;
     const idle = { looks: 0 };
-    this.#leaving.set(session, setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS));
+    this.#leaving.set(
+      session,
+      setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS),
+    );
     setTimeout(() => this.#forget(session), leftMs).unref();
     this.#startSession();
   }
@@ -142,6 +159,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     this.#current = undefined;
     if (FINAL_ENDS.has(reason.code)) {
       this.#finished = true;
+      this.#wakeWatch.stop();
       this.#options.events.onFinished(reason);
       return;
     }
@@ -156,13 +174,26 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
 
   #startSession(): void {
     if (this.#finished) return;
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = undefined;
     this.#current = new LinkSession(this.#options, this);
     this.#current.start();
   }
 
+  #onWake(): void {
+    for (const leaving of this.#leaving.keys()) leaving.wake();
+    if (this.#current !== undefined) this.#current.wake();
+    else if (this.#restartTimer !== undefined) this.#startSession();
+  }
+
   #claim(tunnel: Tunnel): void {
     const { claim, given } = tunnel;
-    const again = given === undefined || tunnel.settleForAny ? {} : given.port === undefined ? { name: given.name } : { port: given.port };
+    const again =
+      given === undefined || tunnel.settleForAny
+        ? {}
+        : given.port === undefined
+          ? { name: given.name }
+          : { port: given.port };
     this.#current?.send({ type: 'claim', id: tunnel.id, ...again, ...claim });
   }
 
@@ -206,7 +237,13 @@ const LEAVING_IDLE_LOOKS = 50;
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);
 
 /** Ends of a session that no new one would change. */
-const FINAL_ENDS: ReadonlySet<ErrorCode> = new Set(['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_REVOKED', 'VERSION_UNSUPPORTED', 'NOT_SUPPORTED']);
+const FINAL_ENDS: ReadonlySet<ErrorCode> = new Set([
+  'TOKEN_MISSING',
+  'TOKEN_INVALID',
+  'TOKEN_REVOKED',
+  'VERSION_UNSUPPORTED',
+  'NOT_SUPPORTED',
+]);
 
 const NO_SINK: StreamSink = {
   onHead: () => {},

@@ -121,7 +121,11 @@ export class SocketCarrier implements Carrier {
     this.#closed = true;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    receiver?.onClosed(this.#error === undefined ? undefined : new PortholeError('RELAY_UNREACHABLE', this.#error.message, { cause: this.#error }));
+    receiver?.onClosed(
+      this.#error === undefined
+        ? undefined
+        : new PortholeError('RELAY_UNREACHABLE', this.#error.message, { cause: this.#error }),
+    );
   }
 }
 
@@ -241,8 +245,9 @@ export interface PumpEvents {
   onViolation(error: PortholeError): void;
 }
 
-/** A carrier is dropped when this many heartbeats pass without a byte from the other end. */
-const SILENT_HEARTBEATS = 2;
+/** A carrier is dropped within two heartbeats without a byte from the other end: looked at so often, and given so long. */
+const LOOKS_PER_HEARTBEAT = 4;
+const SILENT_HEARTBEATS = 2 - 1 / LOOKS_PER_HEARTBEAT;
 const PULL_BYTES = 262_144;
 /** After this many additions in one turn, what there is goes out without waiting for the turn's end. */
 const EARLY_FLUSH_WANTS = 16;
@@ -263,6 +268,7 @@ export class LanePump implements CarrierReceiver {
   };
   readonly #heartbeat: NodeJS.Timeout;
   #ackTimer: NodeJS.Timeout | undefined;
+  #probeTimer: NodeJS.Timeout | undefined;
   #flushScheduled = false;
   /** How often something was added since the last flush. */
   #wants = 0;
@@ -280,7 +286,7 @@ export class LanePump implements CarrierReceiver {
     this.#heartbeatMs = heartbeatMs;
     this.#lastReceived = monotonicNow();
     this.#lastTick = this.#lastReceived;
-    this.#heartbeat = setInterval(() => this.#onTick(), heartbeatMs / 2);
+    this.#heartbeat = setInterval(() => this.#onTick(), heartbeatMs / LOOKS_PER_HEARTBEAT);
     carrier.receiver = this;
     this.wantWrite();
   }
@@ -329,6 +335,17 @@ export class LanePump implements CarrierReceiver {
     setTimeout(() => this.#carrier.destroy(), this.#heartbeatMs).unref();
   }
 
+  /** There is reason to doubt the carrier: it is dropped when nothing is heard over it for `withinMs` from now. */
+  probe(withinMs: number): void {
+    if (this.#stopped || this.#probeTimer !== undefined) return;
+    const heardBefore = this.#bytesIn;
+    this.#lane.ping();
+    this.#probeTimer = setTimeout(() => {
+      this.#probeTimer = undefined;
+      if (this.#bytesIn === heardBefore) this.#giveUp(withinMs);
+    }, withinMs);
+  }
+
   onBytes(chunk: Buffer): void {
     if (this.#stopped) return;
     this.#lastReceived = monotonicNow();
@@ -340,7 +357,8 @@ export class LanePump implements CarrierReceiver {
       this.#events.onViolation(error);
       return;
     }
-    if (this.#ackTimer === undefined && this.#lane.ackPending) this.#ackTimer = setTimeout(() => this.#onAckDue(), ACK_DELAY_MS);
+    if (this.#ackTimer === undefined && this.#lane.ackPending)
+      this.#ackTimer = setTimeout(() => this.#onAckDue(), ACK_DELAY_MS);
   }
 
   onDrain(): void {
@@ -380,19 +398,24 @@ export class LanePump implements CarrierReceiver {
       return;
     }
     if (silentMs >= SILENT_HEARTBEATS * this.#heartbeatMs) {
-      this.#release();
-      this.#carrier.destroy();
-      this.#events.onDetached(new PortholeError('RELAY_UNREACHABLE', `nothing heard for ${Math.round(silentMs)} ms`));
+      this.#giveUp(silentMs);
       return;
     }
     if (silentMs >= this.#heartbeatMs / 2) this.#lane.ping();
     this.#lane.shrink();
   }
 
+  #giveUp(silentMs: number): void {
+    this.#release();
+    this.#carrier.destroy();
+    this.#events.onDetached(new PortholeError('RELAY_UNREACHABLE', `nothing heard for ${Math.round(silentMs)} ms`));
+  }
+
   #release(): void {
     this.#stopped = true;
     clearInterval(this.#heartbeat);
     clearTimeout(this.#ackTimer);
+    clearTimeout(this.#probeTimer);
     this.#carrier.receiver = undefined;
     this.#lane.detach();
   }

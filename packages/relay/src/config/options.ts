@@ -105,7 +105,7 @@ const OPTIONS = {
   ),
   heartbeat: option(
     duration({ minMs: 100, maxMs: 10 * MINUTE }),
-    10_000,
+    5_000,
     'How often a silent carrier is tried; a dead one is dropped within two heartbeats.',
   ),
   log_level: option(
