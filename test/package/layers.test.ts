@@ -13,6 +13,8 @@ const RELAY_LEVELS: Record<string, number> = {
   '': 3,
   commands: 3,
   agents: 2,
+  peers: 2,
+  supervisor: 2,
   edge: 2,
   gateways: 2,
   admin: 2,

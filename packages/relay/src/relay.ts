@@ -24,9 +24,14 @@ import { TrustedAddresses } from './edge/trusted-addresses.ts';
 import { TurnQueue } from './edge/turn-queue.ts';
 import { VisitorLimits } from './edge/visitor-limits.ts';
 import { type Log, SILENT_LOG } from './observe/log.ts';
+import type { Peers } from './peers/peers.ts';
+import type { TakeCarrier } from './routing/carrier-handover.ts';
 import { LeaseJournal } from './routing/lease-journal.ts';
+import type { RegistryLimits } from './routing/lease-limits.ts';
 import { PortPool } from './routing/port-pool.ts';
-import { LocalRouteRegistry } from './routing/route-registry.ts';
+import type { PortSource } from './routing/public-ports.ts';
+import { LocalRouteRegistry, type RegistrySizes } from './routing/route-registry.ts';
+import type { SharedRouteRegistry } from './routing/shared-registry.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
 
@@ -44,6 +49,24 @@ export interface RelayDeps {
   readonly log?: Log;
   /** Default: SQLite in the configured data folder. */
   readonly store?: Store;
+  /** Absent: this process is the whole relay. */
+  readonly worker?: WorkerDeps;
+}
+
+/** What a worker among several does not do by itself. */
+export interface WorkerDeps {
+  readonly registry: SharedRouteRegistry;
+  readonly ports: PortSource;
+  readonly peers: Peers;
+  /** The bound socket of the public HTTP address. */
+  readonly httpFd: number;
+}
+
+export interface DrainOptions {
+  /** How long what is under way may take, in milliseconds. Default: as configured. */
+  readonly limitMs?: number;
+  /** Another generation has taken over: agents are waited for until they have moved there, nobody is hurried. */
+  readonly moves?: boolean;
 }
 
 /** What the admin address and the metrics read. */
@@ -51,7 +74,7 @@ export interface RelayInsides {
   readonly edge: EdgeCounters;
   readonly agents: AgentCounters;
   readonly agentDoor: AgentDoor;
-  readonly registry: LocalRouteRegistry;
+  readonly registry: { readonly sizes: RegistrySizes };
   readonly draining: boolean;
 }
 
@@ -60,7 +83,8 @@ export class Relay {
   readonly #log: Log;
   readonly #store: Store;
   readonly #names: ReservedNames;
-  readonly #registry: LocalRouteRegistry;
+  readonly #registry: LocalRouteRegistry | SharedRouteRegistry;
+  readonly #worker: WorkerDeps | undefined;
   readonly #edgeCounters = newEdgeCounters();
   readonly #agentCounters = newAgentCounters();
   readonly #agentDoor: AgentDoor;
@@ -76,18 +100,10 @@ export class Relay {
     this.#log = deps.log ?? SILENT_LOG;
     this.#store = deps.store ?? openStore(config.dataDir);
     this.#names = new ReservedNames(this.#store);
-    const journal = new LeaseJournal(this.#store, (err) => this.#log.error({ event: 'lease journal failed', err }));
-    this.#registry = new LocalRouteRegistry({
-      journal,
-      limits: {
-        graceMs: config.graceMs,
-        maxLeases: config.limits.maxTunnels,
-        maxWaiting: config.limits.maxWaiting,
-        maxWaitingPerAddress: config.limits.maxWaitingPerTunnel,
-      },
-    });
+    this.#worker = deps.worker;
+    this.#registry = deps.worker?.registry ?? this.#localRegistry();
     const edgeParts = this.#edgeParts();
-    this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts);
+    this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts, deps.worker?.ports);
     this.#agentDoor = new AgentDoor(this.#agentParts());
     this.#httpDoor = new HttpDoor(this.#doorParts(edgeParts));
   }
@@ -109,7 +125,9 @@ export class Relay {
   async start(): Promise<RelayAddresses> {
     await this.#names.start();
     await this.#registry.start();
-    const address = await this.#httpDoor.start(listenOptions(this.#config.http));
+    const fd = this.#worker?.httpFd;
+    const address = await this.#httpDoor.start(fd === undefined ? listenOptions(this.#config.http) : { fd });
+    this.#tcpDoor.start();
     this.#httpPort = address.port;
     const url = publicUrlOf(this.#config, this.#config.domains[0], address.port);
     return { httpPort: address.port, url };
@@ -119,13 +137,24 @@ export class Relay {
    * Stops in the order in which nobody is cut off: no new visitors and agents, exchanges under way finish (for at most
    * the configured time) while their agents are still here, then the agents, then the store.
    */
-  async drain(): Promise<void> {
+  async drain({ limitMs = this.#config.drainMs, moves = false }: DrainOptions = {}): Promise<void> {
     if (this.#draining) return this.#closed;
     this.#draining = true;
-    this.#log.info({ event: 'draining', visitors: this.#edgeCounters.visitorsOpen, limit_ms: this.#config.drainMs });
-    this.#agentDoor.drain(this.#config.drainMs);
-    await Promise.all([this.#httpDoor.drain(this.#config.drainMs), this.#tcpDoor.drain(this.#config.drainMs)]);
+    this.#log.info({ event: 'draining', visitors: this.#edgeCounters.visitorsOpen, limit_ms: limitMs });
+    this.#agentDoor.drain(limitMs);
+    const agentsMoved = moves ? this.#agentDoor.untilMoved(limitMs) : undefined;
+    const end = performance.now() + limitMs;
+    await Promise.all([this.#httpDoor.drain(limitMs, moves), this.#tcpDoor.drain(limitMs), agentsMoved]);
+    await this.#worker?.peers.untilIdle(end - performance.now());
     await this.close();
+  }
+
+  /** A carrier that another worker took in for a session of this one. */
+  readonly takeCarrier: TakeCarrier = (carrier, heard) => this.#agentDoor.takePassed(carrier, heard);
+
+  /** Nobody holds the port any more. */
+  closePort(port: number): void {
+    this.#tcpDoor.close(port);
   }
 
   /** At once. Idempotent. */
@@ -138,9 +167,15 @@ export class Relay {
     this.#draining = true;
     await Promise.all([this.#httpDoor.close(), this.#tcpDoor.drain(0)]);
     this.#agentDoor.close();
+    this.#worker?.peers.close();
     await this.#registry.close();
     this.#names.close();
     await this.#store.close();
+  }
+
+  #localRegistry(): LocalRouteRegistry {
+    const journal = new LeaseJournal(this.#store, (err) => this.#log.error({ event: 'lease journal failed', err }));
+    return new LocalRouteRegistry({ journal, limits: registryLimits(this.#config) });
   }
 
   #edgeParts(): EdgeParts {
@@ -185,6 +220,7 @@ export class Relay {
       heartbeatMs,
       graceMs,
       maxLanes: MAX_LANES,
+      handover: this.#worker?.peers,
       urlOf: (host) => publicUrlOf(this.#config, host, this.#httpPort),
       welcome: (who) => ({ identity: who.identity, graceMs, heartbeatMs, maxLanes: MAX_LANES }),
     };
@@ -193,6 +229,16 @@ export class Relay {
   #access(): Access {
     return this.#config.open ? new OpenAccess() : new TokenAccess(new TokenRegistry(this.#store), this.#names);
   }
+}
+
+/** The same for whoever grants leases: this process, or the registrar of several. */
+export function registryLimits({ graceMs, limits }: RelayConfig): Partial<RegistryLimits> {
+  return {
+    graceMs,
+    maxLeases: limits.maxTunnels,
+    maxWaiting: limits.maxWaiting,
+    maxWaitingPerAddress: limits.maxWaitingPerTunnel,
+  };
 }
 
 function openStore(dataDir: string): Store {

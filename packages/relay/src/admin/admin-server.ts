@@ -44,11 +44,11 @@ export class AdminServer {
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
 
-  /** The port bound. Rejects with ADDRESS_IN_USE. */
-  async start(): Promise<number> {
+  /** The port bound. `fd`: a socket that is bound already, instead of the address. Rejects with ADDRESS_IN_USE. */
+  async start(fd?: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause) => reject(listenFailure(this.#address, cause)));
-      this.#server.listen(listenOptions(this.#address), () => {
+      this.#server.listen(fd === undefined ? listenOptions(this.#address) : { fd }, () => {
         // Running out of file descriptors is reported here, too; the listener goes on.
         this.#server.removeAllListeners('error').on('error', (error) => this.#sources.onError(error));
         resolve();

@@ -3,17 +3,23 @@
  * keeps the sessions that come of it.
  */
 import type * as net from 'node:net';
-import { UPGRADE_TOKEN, type RequestHead } from '@porthole/protocol';
+import { setTimeout } from 'node:timers/promises';
+import { PortholeError, UPGRADE_TOKEN, type RequestHead } from '@porthole/protocol';
 import { type Carrier, SocketCarrier } from '@porthole/protocol/node';
 import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
+import type { HeardHello } from '../routing/carrier-handover.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import type { AgentSession } from './agent-session.ts';
-import { RelayHandshake } from './relay-handshake.ts';
+import { encodeWelcome, refuseCarrier, RelayHandshake } from './relay-handshake.ts';
 import { WebSocketDoor } from './web-socket-door.ts';
 
 /** Handshakes under way at once; more wait for nothing and are told to come again. */
 const MAX_HANDSHAKES = 1_024;
+
+const MOVED_CHECK_MS = 100;
+/** For so many looks in a row. */
+const MOVED_LOOKS = 10;
 
 const SWITCHING = Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`, 'latin1');
 
@@ -51,10 +57,42 @@ export class AgentDoor implements AgentUpgrade {
     }
   }
 
+  /** A carrier that landed on another process of the relay; what it says is verified here. */
+  takePassed(carrier: Carrier, { hello, nonce }: HeardHello): void {
+    try {
+      const session = this.#sessions.get(hello.session);
+      if (session === undefined) throw new PortholeError('SESSION_GONE', 'unknown here');
+      session.resume(hello, nonce, carrier, encodeWelcome);
+    } catch (error) {
+      if (!(error instanceof PortholeError)) this.#parts.log.error({ event: 'fault', err: error });
+      const code = error instanceof PortholeError ? error.code : 'INTERNAL';
+      countCode(this.#parts.counters.refusedTotal, code);
+      refuseCarrier(carrier, code, '', this.#parts.heartbeatMs);
+    }
+  }
+
   /** Takes no new sessions and tells every agent to move. */
   drain(leftMs: number): void {
     this.#draining = true;
+    for (const handshake of this.#handshakes) handshake.abort();
     for (const session of this.#sessions.values()) session.goAway(leftMs);
+  }
+
+  /**
+   * While draining: ends each session once its agent has moved and nothing of it is under way, a little later, because
+   * another process may just be sending a visitor here. Resolves when none is left, or after that time.
+   */
+  async untilMoved(limitMs: number): Promise<void> {
+    const end = performance.now() + limitMs;
+    const looks = new Map<AgentSession, number>();
+    while (this.#sessions.size > 0 && performance.now() < end) {
+      await setTimeout(MOVED_CHECK_MS);
+      for (const session of this.#sessions.values()) {
+        const seen = session.isFinished ? (looks.get(session) ?? 0) + 1 : 0;
+        looks.set(session, seen);
+        if (seen >= MOVED_LOOKS) session.close('NO_ERROR', 'moved');
+      }
+    }
   }
 
   /** Ends every session; agents come back by themselves once somebody answers. Idempotent. */

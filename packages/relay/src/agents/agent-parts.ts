@@ -2,6 +2,7 @@
 import type { Welcome } from '@porthole/protocol';
 import type { Access, Authenticated } from '../access/access.ts';
 import type { Log } from '../observe/log.ts';
+import type { CarrierHandover } from '../routing/carrier-handover.ts';
 import type { PublicPorts } from '../routing/public-ports.ts';
 import type { PortPool } from '../routing/port-pool.ts';
 import type { RouteRegistry } from '../routing/registry.ts';
@@ -32,6 +33,8 @@ export interface AgentParts {
   readonly graceMs: number;
   /** Lanes a session may have. */
   readonly maxLanes: number;
+  /** The other processes of this relay; undefined when there is only one. */
+  readonly handover: CarrierHandover | undefined;
   /** The URL visitors are to use for a host name. */
   urlOf(host: string): string;
   /** The part of a WELCOME that is the same for every lane. */

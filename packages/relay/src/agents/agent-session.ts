@@ -127,8 +127,14 @@ export class AgentSession implements SessionEvents {
     this.#attach(hello.lane, carrier, hello.received, welcome);
   }
 
+  /** No stream is under way, and no visitor is led here any more. */
+  get isFinished(): boolean {
+    return this.session.streamCount === 0 && this.tunnels.isSuperseded;
+  }
+
   /** Tells the agent that this relay is about to stop. */
   goAway(leftMs: number): void {
+    this.tunnels.retire();
     this.session.goAway('GOING_AWAY', leftMs, 'the relay is about to stop');
   }
 

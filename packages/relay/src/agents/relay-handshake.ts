@@ -83,10 +83,23 @@ export class RelayHandshake implements CarrierReceiver {
 
   #resume(hello: ResumeHello): void {
     const session = this.#sessions.get(hello.session);
-    if (session === undefined) throw new PortholeError('SESSION_GONE', 'unknown here');
+    if (session === undefined) {
+      if (!this.#passOn(hello)) throw new PortholeError('SESSION_GONE', 'unknown here');
+      return;
+    }
     // From here on the carrier's bytes belong to the session.
     this.#finish();
     session.resume(hello, this.#nonce, this.#carrier, encodeWelcome);
+  }
+
+  /** The carrier's session may be in another process. From here on its bytes are that one's. */
+  #passOn(hello: ResumeHello): boolean {
+    const { handover } = this.#parts;
+    if (handover === undefined || hello.node === undefined) return false;
+    const heard = { hello, nonce: this.#nonce };
+    const isPassed = handover.pass(this.#carrier, hello.node, heard, () => this.#refuse('SESSION_GONE', 'its process has ended'));
+    if (isPassed) this.#finish();
+    return isPassed;
   }
 
   async #create(hello: CreateHello): Promise<void> {
@@ -119,7 +132,7 @@ export class RelayHandshake implements CarrierReceiver {
       address: this.#carrier.remoteAddress,
       software: hello.software.slice(0, 64),
     });
-    session.begin(this.#carrier, encodeWelcome({ ...this.#parts.welcome(who), lane: 0, epoch: 0, received: 0, random, bound }));
+    session.begin(this.#carrier, encodeWelcome({ ...this.#parts.welcome(who), lane: 0, epoch: 0, received: 0, random, bound, ...nodeOf(this.#parts) }));
   }
 
   #refuseError(error: unknown): void {
@@ -136,9 +149,7 @@ export class RelayHandshake implements CarrierReceiver {
     countCode(counters.refusedTotal, code);
     log.info({ event: 'agent refused', code, detail, address: this.#carrier.remoteAddress });
     this.#finish();
-    this.#carrier.write([encodeHandshake({ type: 'refused', value: { code, detail } })]);
-    this.#carrier.end();
-    setTimeout(() => this.#carrier.destroy(), heartbeatMs).unref();
+    refuseCarrier(this.#carrier, code, detail, heartbeatMs);
   }
 
   #finish(): void {
@@ -150,6 +161,17 @@ export class RelayHandshake implements CarrierReceiver {
   }
 }
 
-function encodeWelcome(welcome: Welcome): Buffer {
+/** Says why, and closes. `patienceMs`: how long the other end may take to read it. */
+export function refuseCarrier(carrier: Carrier, code: ErrorCode, detail: string, patienceMs: number): void {
+  carrier.write([encodeHandshake({ type: 'refused', value: { code, detail } })]);
+  carrier.end();
+  setTimeout(() => carrier.destroy(), patienceMs).unref();
+}
+
+function nodeOf({ handover }: AgentParts): Pick<Welcome, 'node'> {
+  return handover === undefined ? {} : { node: handover.node };
+}
+
+export function encodeWelcome(welcome: Welcome): Buffer {
   return encodeHandshake({ type: 'welcome', value: welcome });
 }

@@ -1,7 +1,7 @@
 /** Raw visitors on ports of the pool: each port's connections go to the port's target, bytes both ways. */
 import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
-import type { PublicPorts } from '../routing/public-ports.ts';
+import type { ListenHandle, PortSource, PublicPorts } from '../routing/public-ports.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { plainAddress } from './trusted-addresses.ts';
@@ -11,32 +11,27 @@ export class TcpDoor implements PublicPorts {
   readonly #parts: EdgeParts;
   readonly #servers = new Map<number, net.Server>();
   readonly #visitors = new Set<TcpVisitor>();
+  readonly #source: PortSource | undefined;
   #whenEmpty: (() => void)[] = [];
   #draining = false;
 
-  /** `host`: the address to listen on; undefined for all. */
-  constructor(host: string | undefined, parts: EdgeParts) {
+  /** `host`: the address to listen on; undefined for all. `source`: who owns the ports, when it is not this door. */
+  constructor(host: string | undefined, parts: EdgeParts, source?: PortSource) {
     this.#host = host;
     this.#parts = parts;
+    this.#source = source;
+  }
+
+  /** Ports that are open already and belong to somebody else are listened on from now on. */
+  start(): void {
+    this.#source?.deliver((port, handle) => this.#adopt(port, handle));
   }
 
   open(port: number): Promise<void> {
     if (this.#servers.has(port)) return Promise.resolve();
     if (this.#draining) return Promise.reject(new PortholeError('RELAY_DRAINING'));
-    const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
-    this.#servers.set(port, server);
-    server.on('connection', (socket) => this.#visit(socket, port));
-    return new Promise((resolve, reject) => {
-      server.once('error', (cause) => {
-        this.#servers.delete(port);
-        reject(new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause }));
-      });
-      server.listen({ port, ...(this.#host === undefined ? {} : { host: this.#host }) }, () => {
-        // Running out of file descriptors is reported here; the listener goes on.
-        server.removeAllListeners('error').on('error', () => undefined);
-        resolve();
-      });
-    });
+    if (this.#source !== undefined) return this.#source.acquire(port);
+    return this.#listen(port, { port, ...(this.#host === undefined ? {} : { host: this.#host }) });
   }
 
   close(port: number): void {
@@ -55,6 +50,28 @@ export class TcpDoor implements PublicPorts {
       }, deadlineMs);
       this.#whenEmpty.push(() => {
         clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #adopt(port: number, handle: ListenHandle): void {
+    if (this.#draining || this.#servers.has(port)) handle.close();
+    else this.#listen(port, handle).catch((error: unknown) => this.#parts.reportBug(error));
+  }
+
+  #listen(port: number, on: ListenHandle | net.ListenOptions): Promise<void> {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
+    this.#servers.set(port, server);
+    server.on('connection', (socket) => this.#visit(socket, port));
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause) => {
+        this.#servers.delete(port);
+        reject(new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause }));
+      });
+      server.listen(on, () => {
+        // Running out of file descriptors is reported here; the listener goes on.
+        server.removeAllListeners('error').on('error', () => undefined);
         resolve();
       });
     });

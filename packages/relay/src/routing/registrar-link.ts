@@ -1,0 +1,42 @@
+/** What a worker and the registrar of all workers say to each other about leases and routes. */
+import type { ErrorCode } from '@porthole/protocol';
+import type { Address } from './registry.ts';
+
+export interface ClaimRequest {
+  readonly address: Address;
+  readonly identity: string;
+  /** For logs. */
+  readonly label: string;
+  readonly pool: boolean;
+  readonly vacant: boolean;
+  readonly maxTunnels?: number | undefined;
+}
+
+/** `lease` names the lease everywhere: its epoch, which no other lease ever had. */
+export type ClaimReply =
+  | { readonly ok: true; readonly lease: number }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+export type LeaseChange = 'suspend' | 'restore' | 'retire' | 'release';
+
+export interface RouteHolder {
+  readonly lease: number;
+  /** The process that has the holder's session. */
+  readonly node: string;
+  readonly label: string;
+  readonly away: boolean;
+  readonly retired: boolean;
+}
+
+/** Who holds an address now; `holders` is absent when nobody does and it is free. */
+export interface RouteUpdate {
+  readonly address: Address;
+  readonly identity: string;
+  readonly holders?: readonly RouteHolder[];
+}
+
+export interface RegistrarLink {
+  /** `onGranted` is called before any update that mentions the lease. Never rejects. */
+  claim(request: ClaimRequest, onGranted: (lease: number) => void): Promise<ClaimReply>;
+  change(lease: number, change: LeaseChange): void;
+}
