@@ -35,6 +35,8 @@ export function requestTreatment(name: string): Treatment {
     case 0x6b: // k
       return length === 10 && name.toLowerCase() === 'keep-alive' ? TREATMENT.drop : TREATMENT.keep;
     case 0x70: // p
+      // The visitor's word to the agent, not the relay's: the gate of a tunnel, which takes it off before the origin.
+      if (length === 22 && name.toLowerCase() === 'porthole-authorization') return TREATMENT.keep;
       return isProxyOrOwn(name) ? TREATMENT.drop : TREATMENT.keep;
     case 0x74: // t
       if (length === 2 && name.toLowerCase() === 'te') return TREATMENT.te;
