@@ -1,9 +1,10 @@
 /** A real agent process: `porthole http|tcp|… --json`, whose events the test waits for. */
 import { fileURLToPath } from 'node:url';
-import { Program } from './program.ts';
+import { Program, runProgram } from './program.ts';
 import { FROM_SOURCE } from './relay.ts';
 import { type TempFolder, tempFolder } from './temp-folder.ts';
 
+const CLOCK_JUMP = fileURLToPath(new URL('clock-jump.mjs', import.meta.url));
 const BIN = fileURLToPath(new URL('../../packages/cli/bin/porthole.mjs', import.meta.url));
 
 export interface AgentOptions {
@@ -18,6 +19,8 @@ export interface AgentOptions {
   readonly env?: Record<string, string>;
   readonly stdout?: 'pipe' | 'unread';
   readonly stopWithinMs?: number;
+  /** Its clock can be made to jump. Default false. */
+  readonly jumpyClock?: boolean;
 }
 
 export interface TunnelEvent {
@@ -28,6 +31,12 @@ export interface TunnelEvent {
   readonly target?: string;
   readonly code?: string;
   readonly [key: string]: unknown;
+}
+
+export interface AgentStatus {
+  readonly pid: number;
+  readonly state: string;
+  readonly tunnels: readonly { readonly state: string; readonly url?: string }[];
 }
 
 export class AgentUnderTest {
@@ -70,6 +79,24 @@ export class AgentUnderTest {
     );
   }
 
+  /** The wall clock of the process is an hour ahead from now on, as after a sleep. Needs `jumpyClock`. */
+  jumpClock(): void {
+    this.program.signal('SIGUSR2');
+  }
+
+  /** How many events of this kind there have been so far. */
+  countEvents(kind: string): number {
+    return this.events.filter((event) => event.event === kind).length;
+  }
+
+  /** What `porthole status --json` says about this agent; undefined when it is not among them. */
+  async status(): Promise<AgentStatus | undefined> {
+    const args = [FROM_SOURCE, BIN, 'status', '--json'];
+    const env = agentEnvironment({ relayUrl: '' }, this.folder.path);
+    const said = await runProgram({ name: 'porthole status', command: process.execPath, args, env });
+    return (JSON.parse(said.stdout) as { agents: AgentStatus[] }).agents.find((agent) => agent.pid === this.pid);
+  }
+
   /** The public URL, once the tunnel stands. */
   async url(deadlineMs?: number): Promise<string> {
     const { url } = await this.event('tunnel', () => true, deadlineMs);
@@ -92,7 +119,8 @@ export class AgentUnderTest {
 
 /** The command line of an agent, `process.execPath` left out. */
 export function agentArguments(options: AgentOptions): string[] {
-  const args = [FROM_SOURCE, BIN, options.kind ?? 'http'];
+  const clock = options.jumpyClock === true ? ['--import', CLOCK_JUMP] : [];
+  const args = [...clock, FROM_SOURCE, BIN, options.kind ?? 'http'];
   if (options.target !== undefined) args.push(String(options.target));
   if (options.name !== undefined) args.push('--name', options.name);
   return [...args, '--relay', options.relayUrl, '--json', ...(options.args ?? [])];
