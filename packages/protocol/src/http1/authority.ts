@@ -25,6 +25,12 @@ export function endOfHost(bytes: Buffer, from: number, to: number): number {
   return bytes[at - 1] === DOT ? at - 1 : at;
 }
 
+/** The host of `host[:port]`, lower case, without a trailing dot; undefined when `endOfHost` would refuse it. */
+export function hostOfAuthority(authority: string): string | undefined {
+  const end = endOfHost(Buffer.from(authority, 'latin1'), 0, authority.length);
+  return end === -1 ? undefined : authority.slice(0, end).toLowerCase();
+}
+
 /** `[` IPv6 address `]`: hex digits, colons, dots; not the full grammar, since no route can match what is not an address. */
 function endOfLiteral(bytes: Buffer, from: number, to: number): number {
   let at = from + 1;

@@ -13,6 +13,8 @@ export interface RequestForwarding {
   readonly isTrusted: boolean;
   /** Name of this relay in `Via`, a token. */
   readonly pseudonym: string;
+  /** The HTTP version the request came in, for `Via`. Default `1.` and the head's minor version. */
+  readonly version?: string;
   /** As many times may a request have passed this relay already. Default 3. */
   readonly maxPasses?: number;
 }
@@ -85,7 +87,7 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
   fitting.push('X-Forwarded-For', forwardedFor === '' ? options.visitorAddress : forwardedFor + options.visitorAddress);
   if (!isForwardedHostKept) fitting.push('X-Forwarded-Host', head.authority);
   if (!isForwardedProtoKept) fitting.push('X-Forwarded-Proto', options.scheme);
-  fitting.push('Via', `1.${head.minor} ${options.pseudonym}`);
+  fitting.push('Via', `${options.version ?? `1.${head.minor}`} ${options.pseudonym}`);
   return fitting;
 }
 

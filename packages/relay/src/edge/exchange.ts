@@ -17,17 +17,15 @@ import {
   type StreamSink,
 } from '@porthole/protocol';
 import type { Resolution } from '../routing/registry.ts';
+import type { AnswerWriter } from './answer-writer.ts';
 import { countAnswer } from './counters.ts';
 import type { EdgeParts } from './edge-parts.ts';
-import type { RawPipe } from './raw-pipe.ts';
-import { isSoundFields, isSoundResponse, ResponseWriter } from './response-writer.ts';
-import type { VisitorOutput } from './visitor-output.ts';
+import { isSoundFields, isSoundResponse } from './response-writer.ts';
 import { WaitingVisitor } from './waiting.ts';
 
-/** What an exchange wants of the connection it came on. */
+/** What an exchange wants of the connection it came on, or of the part of it that is its own. */
 export interface ExchangeOwner {
   readonly parts: EdgeParts;
-  readonly output: VisitorOutput;
   /** No request is to follow on this connection. */
   readonly isLast: boolean;
   /** The connection is in the middle of reading: `settle` will be called when it is done. */
@@ -37,11 +35,17 @@ export interface ExchangeOwner {
   /** Something came from the target: it is alive. */
   targetMoved(): void;
   answerOwn(code: ErrorCode, keepAlive: boolean): void;
+  answerWriter(): AnswerWriter;
+  /** An interim head. */
+  interim(response: ExchangeResponse): void;
   exchangeOver(keepAlive: boolean): void;
-  /** Cuts the connection so that the visitor cannot take what he has for the whole. */
-  breakOff(): void;
-  /** The connection leaves HTTP: from here on it passes bytes to the pipe it returns. */
-  leaveHttp(stream: Stream): RawPipe;
+  /** Breaks off so that the visitor cannot take what he has for the whole. `code`: why the stream ended. */
+  breakOff(code: ErrorCode): void;
+  /**
+   * The target has agreed (101): from here on bytes pass between visitor and stream through the pipe returned. Throws
+   * ORIGIN_BAD_RESPONSE when it has not agreed to what was asked.
+   */
+  leaveHttp(stream: Stream, response: ExchangeResponse): StreamSink;
 }
 
 /** Where the answer stands. */
@@ -66,8 +70,8 @@ export class Exchange implements StreamSink {
   #failure: ErrorCode = 'INTERNAL';
   #stream: Stream | undefined;
   #waiting: WaitingVisitor | undefined;
-  #writer: ResponseWriter | undefined;
-  #pipe: RawPipe | undefined;
+  #writer: AnswerWriter | undefined;
+  #pipe: StreamSink | undefined;
   /** Body read before there was a stream; at most what one read brought. */
   #held: Buffer[] = [];
   #trailers: Fields | undefined;
@@ -224,7 +228,7 @@ export class Exchange implements StreamSink {
 
   onTrailers(block: string): void {
     if (this.#pipe !== undefined) {
-      this.#pipe.onTrailers();
+      this.#pipe.onTrailers(block);
     } else if (this.#answer === 'writing') {
       if (isSoundFields(block)) this.#writer?.trailers(decodeFields(block));
       else this.#nonsense();
@@ -250,7 +254,7 @@ export class Exchange implements StreamSink {
     }
     this.#stream = undefined;
     if (this.#answer === 'awaited') this.#lost(code, this.#mayRepeat());
-    else if (this.#answer === 'writing') this.#truncated();
+    else if (this.#answer === 'writing') this.#truncated(code);
     else if (this.#answer === 'written') this.#finish();
   }
 
@@ -310,13 +314,13 @@ export class Exchange implements StreamSink {
     if (this.#answer !== 'awaited' || this.#interims > MAX_INTERIM) throw new PortholeError('ORIGIN_BAD_RESPONSE');
     if (response.status === 100) this.#continued = true;
     // RFC 9110 section 15.2: a 1.0 visitor does not know interim responses.
-    if (this.#head.minor === 1) ResponseWriter.interim(this.#owner.output, response);
+    if (this.#head.minor === 1) this.#owner.interim(response);
   }
 
   #final(response: ExchangeResponse): void {
     if (this.#answer !== 'awaited') throw new PortholeError('ORIGIN_BAD_RESPONSE');
     const head = this.#head;
-    const writer = new ResponseWriter(this.#owner.output);
+    const writer = this.#owner.answerWriter();
     writer.head(response, head, head.keepAlive && !this.#owner.isLast && this.#mayGoOn(response.status));
     this.#writer = writer;
     this.#answer = 'writing';
@@ -338,10 +342,9 @@ export class Exchange implements StreamSink {
     const stream = this.#stream;
     if (!this.#request.upgrade || this.#answer !== 'awaited' || stream === undefined)
       throw new PortholeError('ORIGIN_BAD_RESPONSE');
-    ResponseWriter.interim(this.#owner.output, response);
+    this.#pipe = this.#owner.leaveHttp(stream, response);
     this.#answer = 'over';
     countAnswer(this.#owner.parts.counters, 101);
-    this.#pipe = this.#owner.leaveHttp(stream);
   }
 
   #written(): void {
@@ -362,10 +365,10 @@ export class Exchange implements StreamSink {
     if (!this.#requestDone) stream?.reset(code);
   }
 
-  #truncated(): void {
+  #truncated(code: ErrorCode = 'ORIGIN_TRUNCATED'): void {
     this.abandon('CANCELLED');
     this.#owner.parts.counters.truncatedTotal += 1;
-    this.#owner.breakOff();
+    this.#owner.breakOff(code);
   }
 
   /** The other end broke the rules of a response; nothing of it may be taken for one. */

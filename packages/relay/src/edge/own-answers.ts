@@ -3,7 +3,7 @@
  * and what to do about it. Never anything internal: no addresses, names or stacks.
  */
 import { STATUS_CODES } from 'node:http';
-import { ERRORS, type ErrorCode, type ErrorRow } from '@porthole/protocol';
+import { ERRORS, type ErrorCode, type ErrorRow, type Fields } from '@porthole/protocol';
 
 /** What the shape of an answer depends on. */
 export interface AnswerFor {
@@ -22,22 +22,36 @@ const RETRY_AFTER_SECONDS = 5;
 
 /** A whole answer as latin1 text. `detail` is shown: give only what the visitor may know, such as a limit's size. */
 export function ownAnswer(code: ErrorCode, to: AnswerFor, detail = ''): string {
-  const row: ErrorRow = ERRORS[code];
-  const status = row.status ?? DEFAULT_STATUS;
-  const message = detail === '' ? row.message : `${row.message} (${detail})`;
-  return assemble(status, code, to, pageIn(to.accept, { code, status, message, hint: row.hint }));
+  return assemble(ownAnswerParts(code, to.accept, detail), to);
 }
 
 /** What the relay's own address says: it has no tunnel, and this is what it is. */
 export function ownAddressAnswer(to: AnswerFor): string {
-  const code = 'TUNNEL_NOT_FOUND';
-  const page = pageIn(to.accept, {
-    code,
+  return assemble(ownAddressParts(to.accept), to);
+}
+
+/** An answer that is not framed yet. */
+export interface OwnAnswer {
+  readonly status: number;
+  readonly fields: Fields;
+  /** UTF-8 bytes as latin1 text. */
+  readonly body: string;
+}
+
+export function ownAnswerParts(code: ErrorCode, accept: string, detail = ''): OwnAnswer {
+  const row: ErrorRow = ERRORS[code];
+  const status = row.status ?? DEFAULT_STATUS;
+  const message = detail === '' ? row.message : `${row.message} (${detail})`;
+  return partsOf(accept, { code, status, message, hint: row.hint });
+}
+
+export function ownAddressParts(accept: string): OwnAnswer {
+  return partsOf(accept, {
+    code: 'TUNNEL_NOT_FOUND',
     status: 404,
     message: 'This is a Porthole relay. It gives local services public addresses; none is served at this one.',
     hint: 'Open the address of a tunnel, or get one of your own with `porthole http <port> --relay URL`.',
   });
-  return assemble(404, code, to, page);
 }
 
 interface Page {
@@ -53,15 +67,21 @@ interface Body {
   readonly text: string;
 }
 
-function assemble(status: number, code: ErrorCode, to: AnswerFor, body: Body): string {
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\nDate: ${new Date().toUTCString()}\r\n`;
-  head += `Content-Type: ${body.type}\r\nContent-Length: ${body.text.length}\r\nCache-Control: no-store\r\n`;
-  head += `X-Content-Type-Options: nosniff\r\nPorthole-Error: ${code}\r\n`;
-  if (status === 503) head += `Retry-After: ${RETRY_AFTER_SECONDS}\r\n`;
+function partsOf(accept: string, page: Page): OwnAnswer {
+  const { type, text } = pageIn(accept, page);
+  const fields = ['Date', new Date().toUTCString(), 'Content-Type', type, 'Content-Length', String(text.length)];
+  fields.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff', 'Porthole-Error', page.code);
+  if (page.status === 503) fields.push('Retry-After', String(RETRY_AFTER_SECONDS));
+  return { status: page.status, fields, body: text };
+}
+
+function assemble({ status, fields, body }: OwnAnswer, to: AnswerFor): string {
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n`;
+  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
   if (!to.keepAlive) head += 'Connection: close\r\n';
   else if (to.minor === 0) head += 'Connection: keep-alive\r\n';
   // RFC 9110 section 9.3.2: a HEAD's answer has the length of the body it does not have.
-  return to.method === 'HEAD' ? `${head}\r\n` : `${head}\r\n${body.text}`;
+  return to.method === 'HEAD' ? `${head}\r\n` : `${head}\r\n${body}`;
 }
 
 function pageIn(accept: string, page: Page): Body {

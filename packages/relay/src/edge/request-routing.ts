@@ -11,6 +11,8 @@ export interface VisitorOrigin {
   readonly isTrusted: boolean;
   /** How the connection came. */
   readonly scheme: 'http' | 'https';
+  /** The version of HTTP it speaks, for `Via`. Default: what the request says. */
+  readonly version?: '2';
 }
 
 /** Throws LOOP_DETECTED. */
@@ -21,7 +23,13 @@ export function exchangeRequest(
   trusted: TrustedAddresses,
 ): ExchangeRequest {
   const { address, isTrusted, scheme } = from;
-  const fields = forwardableRequestFields(head, { visitorAddress: address, scheme, isTrusted, pseudonym: viaName });
+  const fields = forwardableRequestFields(head, {
+    visitorAddress: address,
+    scheme,
+    isTrusted,
+    pseudonym: viaName,
+    ...(from.version === undefined ? {} : { version: from.version }),
+  });
   const { body } = head;
   return {
     method: head.method,

@@ -15,6 +15,7 @@ import {
   responseFraming,
   responseHeadText,
 } from '@porthole/protocol/http1';
+import type { AnswerWriter } from './answer-writer.ts';
 import type { VisitorOutput } from './visitor-output.ts';
 
 /**
@@ -39,7 +40,7 @@ const FIELDS_BLOCK =
 
 const NO_BODY: BodyFraming = { kind: 'none' };
 
-export class ResponseWriter {
+export class ResponseWriter implements AnswerWriter {
   readonly #output: VisitorOutput;
   #framing = NO_BODY;
   /** Body bytes still to come; of a stated length only. */

@@ -4,7 +4,14 @@
  * One state machine in one file: what an event means depends on what the connection is doing.
  */
 import type * as net from 'node:net';
-import { type ErrorCode, type Fields, PortholeError, type RequestHead, type Stream } from '@porthole/protocol';
+import {
+  type ErrorCode,
+  type ExchangeResponse,
+  type Fields,
+  PortholeError,
+  type RequestHead,
+  type Stream,
+} from '@porthole/protocol';
 import { RequestReader } from '@porthole/protocol/http1';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
@@ -12,6 +19,7 @@ import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
+import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
 
@@ -187,8 +195,17 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#socket.resetAndDestroy();
   }
 
-  leaveHttp(stream: Stream): RawPipe {
+  answerWriter(): ResponseWriter {
+    return new ResponseWriter(this.output);
+  }
+
+  interim(response: ExchangeResponse): void {
+    ResponseWriter.interim(this.output, response);
+  }
+
+  leaveHttp(stream: Stream, response: ExchangeResponse): RawPipe {
     const { counters } = this.parts;
+    this.interim(response);
     const isWebSocket = this.#head?.upgrade?.toLowerCase() === 'websocket';
     this.#forgetExchange();
     this.#state = 'raw';
