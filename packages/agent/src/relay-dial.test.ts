@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { once } from 'node:events';
 import { PortholeError, WEBSOCKET_PROTOCOL } from '@porthole/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { type DialedCarrier, relayDial } from './relay-dial.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -123,10 +123,11 @@ describe('the WebSocket', () => {
     if (dialed.kind !== 'websocket') return;
     // The relay has spoken already; nothing of it is lost before somebody listens.
     await new Promise(setImmediate);
-    const message = once(dialed.webSocket, 'message');
-    dialed.webSocket.resume();
+    const webSocket = dialed.webSocket as WebSocket;
+    const message = once(webSocket, 'message');
+    webSocket.resume();
     expect(String((await message)[0])).toBe('hello from the relay');
-    expect(dialed.webSocket.extensions).toBe('');
+    expect(webSocket.extensions).toBe('');
     discard(dialed);
   });
 

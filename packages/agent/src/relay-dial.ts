@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { CARRIER_PATH, PortholeError, UPGRADE_TOKEN, WEBSOCKET_PROTOCOL } from '@porthole/protocol';
+import type { WebSocketLike } from '@porthole/protocol/node';
 import { WebSocket } from 'ws';
 import { openCarrierSocket, reasonOf, type RelayAddress } from './carrier-socket.ts';
 import { proxyFor, type ProxyRoute, type ProxySettings } from './proxy-route.ts';
@@ -18,7 +19,7 @@ const MEMORY_MS = 10 * 60_000;
 
 export type DialedCarrier =
   | { readonly kind: 'upgrade'; readonly socket: Socket | TLSSocket; readonly head: Buffer }
-  | { readonly kind: 'websocket'; readonly webSocket: WebSocket; readonly socket: Socket | TLSSocket };
+  | { readonly kind: 'websocket'; readonly webSocket: WebSocketLike; readonly socket: Socket | TLSSocket };
 
 export interface RelayDialOptions {
   /** `http:`, `https:`, `ws:` or `wss:`; a path is ignored. */

@@ -5,7 +5,7 @@ import { connect, createServer as createPlainServer, type AddressInfo, type Serv
 import { createServer } from 'node:tls';
 import { PortholeError, WEBSOCKET_PROTOCOL } from '@porthole/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { TestAuthority } from '../../../test/harness/certificates.ts';
 import { exchangeRequest, FakeStream } from '../../../test/harness/fake-stream.ts';
 import { HttpOrigin } from './http-origin.ts';
@@ -131,8 +131,9 @@ describe('a relay with TLS', () => {
       proxy: { httpsProxy: await connectProxy() },
     })();
     if (dialed.kind !== 'websocket') throw new Error('no WebSocket');
-    const message = once(dialed.webSocket, 'message');
-    dialed.webSocket.resume();
+    const webSocket = dialed.webSocket as WebSocket;
+    const message = once(webSocket, 'message');
+    webSocket.resume();
     expect(String((await message)[0])).toBe('hi');
     dialed.webSocket.terminate();
   });

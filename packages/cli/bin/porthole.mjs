@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Starts the command under any Node that can read this file: the built one in this process, or, in a checkout without
- * a build, the source under a Node that is new enough.
+ * Starts the command under any Node that can read this file: the built one in this process, or, in a checkout,
+ * the source under a Node that is new enough.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -51,9 +51,6 @@ function runSource(node) {
 
 if (isNewEnough() && process.execArgv.includes(CONDITION) && existsSync(source)) {
   await import(pathToFileURL(source).href);
-} else if (existsSync(built)) {
-  if (isNewEnough()) await import(pathToFileURL(built).href);
-  else fail(`Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}.`);
 } else if (existsSync(source)) {
   const node = isNewEnough() ? process.execPath : bundledNode();
   if (node === undefined)
@@ -61,6 +58,9 @@ if (isNewEnough() && process.execArgv.includes(CONDITION) && existsSync(source))
       `Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}. Run npm install in the checkout, which brings one.`,
     );
   else runSource(node);
+} else if (existsSync(built)) {
+  if (isNewEnough()) await import(pathToFileURL(built).href);
+  else fail(`Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}.`);
 } else {
   fail('this installation is damaged: neither dist nor src is there. Install it again.');
 }

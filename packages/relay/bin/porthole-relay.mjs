@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /**
- * Starts the relay under any Node that can read this file: the built one, or, in a checkout without a build, the
- * source. In this process wherever that is possible, so that signals and `kill` meet the relay itself.
+ * Starts the relay under any Node that can read this file: the built one, or, in a checkout, the source. In this process wherever that is possible, so that signals and `kill` meet the relay itself.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -64,12 +63,10 @@ if (!isNewEnough()) {
   if (node === undefined || process.execPath === node)
     fail(`Node ${NEEDED.join('.')} or newer is needed; this is ${process.versions.node}.`);
   else runUnder(node);
-} else if (process.execArgv.includes(`--conditions=${CONDITION}`) && existsSync(source)) {
+} else if (existsSync(source)) {
   await importSource();
 } else if (existsSync(built)) {
   await import(pathToFileURL(built).href);
-} else if (existsSync(source)) {
-  await importSource();
 } else {
   fail('this installation is damaged: neither dist nor src is there. Install it again.');
 }

@@ -1,14 +1,8 @@
 /** Follows a body to its end, whatever its framing, and hands its bytes on as views. Shared by both readers. */
+import type { BodySink } from './body-sink.ts';
 import { ChunkedReader } from './chunked-reader.ts';
 import type { Grammar } from './limits.ts';
-import type { BodyFraming, Fields } from './message.ts';
-
-export interface BodySink {
-  /** Body bytes without framing; a view into what was fed. Never empty. */
-  onBody(chunk: Buffer): void;
-  /** The trailer section of a chunked body, when it is not empty. */
-  onTrailers(fields: Fields): void;
-}
+import type { BodyFraming } from './message.ts';
 
 export class BodyReader {
   /** The body has been read to its end. Never becomes true by itself when only the close of the connection ends it. */

@@ -3,7 +3,7 @@
  * them, CRLF and nothing else. Extensions are checked, bounded and dropped. A state machine, so that chunks of input may
  * end anywhere.
  */
-import type { BodySink } from './body-reader.ts';
+import type { BodySink } from './body-sink.ts';
 import { FieldNotes, readFieldLines } from './field-lines.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { withStrictLines } from './lenient.ts';

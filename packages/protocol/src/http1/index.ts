@@ -1,7 +1,7 @@
 /** HTTP/1 reading and writing, pure: bytes in, callbacks out; fields in, text out. */
 export type { BodyFraming, Fields, RequestHead, ResponseHead } from './message.ts';
 export { DEFAULT_HEAD_LIMITS, DEFAULT_RESPONSE_LIMITS, type HeadLimits, type ResponseLimits } from './limits.ts';
-export type { BodySink } from './body-reader.ts';
+export type { BodySink } from './body-sink.ts';
 export { RequestReader, type ReaderStage, type RequestSink } from './request-reader.ts';
 export { ResponseReader, type ResponseSink } from './response-reader.ts';
 export { hostOfAuthority } from './authority.ts';

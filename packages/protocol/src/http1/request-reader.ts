@@ -1,6 +1,7 @@
 /** Reads requests from a visitor's bytes, one after the other. Pure: bytes in, callbacks out. */
 import { PortholeError } from '../errors.ts';
-import { BodyReader, type BodySink } from './body-reader.ts';
+import { BodyReader } from './body-reader.ts';
+import type { BodySink } from './body-sink.ts';
 import { endOfHead, HeadBuffer } from './head-buffer.ts';
 import { requestGrammar, type Grammar, type HeadLimits } from './limits.ts';
 import type { RequestHead } from './message.ts';

@@ -1,6 +1,7 @@
 /** Reads an origin's responses, each announced by `expect`. Pure: bytes in, callbacks out. */
 import { PortholeError } from '../errors.ts';
-import { BodyReader, type BodySink } from './body-reader.ts';
+import { BodyReader } from './body-reader.ts';
+import type { BodySink } from './body-sink.ts';
 import { endOfHead, HeadBuffer } from './head-buffer.ts';
 import { withStrictLines } from './lenient.ts';
 import { malformed, responseGrammar, type Grammar, type ResponseLimits } from './limits.ts';
