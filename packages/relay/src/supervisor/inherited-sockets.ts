@@ -1,0 +1,28 @@
+/** Sockets that systemd bound for us (sd_listen_fds(3)): they come after the three standard ones. */
+import { closeSync } from 'node:fs';
+import type { BoundSocket } from './bound-socket.ts';
+
+const FIRST_FD = 3;
+const MOST = 16;
+
+/** What a socket is for; `FileDescriptorName=` of the socket unit says so, otherwise their order does. */
+export type SocketRole = 'http' | 'admin';
+const ROLES: readonly SocketRole[] = ['http', 'admin'];
+
+/** Empty when the environment speaks of another process or of none. */
+export function inheritedSockets(
+  environment: Readonly<Record<string, string | undefined>>,
+  pid: number,
+): ReadonlyMap<SocketRole, BoundSocket> {
+  const found = new Map<SocketRole, BoundSocket>();
+  const count = Math.min(Number(environment['LISTEN_FDS'] ?? 0), MOST);
+  if (environment['LISTEN_PID'] !== String(pid) || !Number.isInteger(count)) return found;
+  const names = (environment['LISTEN_FDNAMES'] ?? '').split(':');
+  for (let index = 0; index < count; index += 1) {
+    const named = ROLES.find((role) => role === names[index]);
+    const role = named ?? ROLES[index];
+    const fd = FIRST_FD + index;
+    if (role !== undefined && !found.has(role)) found.set(role, { fd, handle: undefined, close: () => closeSync(fd) });
+  }
+  return found;
+}

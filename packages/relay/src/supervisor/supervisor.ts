@@ -1,0 +1,213 @@
+/**
+ * Owns the relay's bound sockets and accepts nothing: workers do. Starts them, starts them again when they crash, and
+ * replaces a whole generation by the next without a moment in which nobody listens.
+ */
+import { PortholeError } from '@porthole/protocol';
+import type { Log } from '../observe/log.ts';
+import type { BoundSocket } from './bound-socket.ts';
+import { CHANNEL_VERSION, FIRST_INHERITED_FD, type FromWorker, type ReadyMessage, type StartedProcess } from './channel-messages.ts';
+import type { PortHandles } from './port-handles.ts';
+import type { Registrar } from './registrar.ts';
+import { WorkerProcess, type WorkerState } from './worker-process.ts';
+
+/** A worker that takes longer to get ready is taken for broken. */
+const START_TIMEOUT_MS = 60_000;
+const RESTART_FIRST_MS = 100;
+const RESTART_LAST_MS = 15_000;
+/** A worker that lived so long did not crash because of how it was started. */
+const RESTART_FORGET_MS = 60_000;
+
+export interface SupervisorSettings {
+  /** Workers per generation; at least 1. */
+  readonly workers: number;
+  /** How long an old generation may take after a reload. */
+  readonly reloadDrainMs: number;
+}
+
+export interface SupervisorParts {
+  readonly settings: SupervisorSettings;
+  readonly http: BoundSocket;
+  readonly admin: BoundSocket | undefined;
+  readonly ports: PortHandles;
+  readonly registrar: Registrar;
+  /** Folder of the workers' local sockets. */
+  readonly folder: string;
+  /** The file descriptors are to be inherited from `FIRST_INHERITED_FD` on. */
+  readonly startProcess: (fds: readonly number[]) => StartedProcess;
+  readonly log: Log;
+}
+
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #workers = new Set<WorkerProcess>();
+  #settings: SupervisorSettings;
+  #generation = 0;
+  #serial = 0;
+  #failures = 0;
+  readonly #restarts = new Set<NodeJS.Timeout>();
+  #stopping = false;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+    this.#settings = parts.settings;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Resolves when the first generation is ready. Rejects with what kept it from that. */
+  async start(): Promise<ReadyMessage> {
+    try {
+      const [first] = await this.#startGeneration();
+      if (first === undefined) throw new PortholeError('INTERNAL', 'a generation without workers');
+      return first;
+    } catch (error) {
+      await this.kill();
+      throw error;
+    }
+  }
+
+  /**
+   * The next generation on the same sockets; when it is ready the ones before it go, in their own time. Rejects with
+   * what is wrong with the new one, in which case everything is as before.
+   */
+  async reload(settings: SupervisorSettings): Promise<void> {
+    const before = [...this.#workers];
+    const { log } = this.#parts;
+    const previous = this.#settings;
+    this.#settings = settings;
+    try {
+      await this.#startGeneration();
+    } catch (error) {
+      this.#settings = previous;
+      throw error;
+    }
+    log.info({ event: 'reloaded', generation: this.#generation, workers: settings.workers });
+    for (const worker of before) worker.drain(settings.reloadDrainMs, true);
+  }
+
+  /** Lets every worker finish what is under way; resolves when all have ended. */
+  async stop(limitMs: number): Promise<void> {
+    this.#beginStop();
+    for (const worker of this.#workers) worker.drain(limitMs, false);
+    await this.#allGone();
+  }
+
+  /** At once. */
+  async kill(): Promise<void> {
+    this.#beginStop();
+    for (const worker of this.#workers) worker.kill();
+    await this.#allGone();
+  }
+
+  /** From here on nobody new is let wait in a backlog that no worker will look at. */
+  #beginStop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    for (const timer of this.#restarts) clearTimeout(timer);
+    this.#parts.http.close();
+    this.#parts.admin?.close();
+    this.#parts.ports.closeAll();
+  }
+
+  async #allGone(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.exited));
+  }
+
+  async #startGeneration(): Promise<readonly ReadyMessage[]> {
+    const generation = this.#generation + 1;
+    const started = Array.from({ length: this.#settings.workers }, (_, index) => this.#startWorker(generation, index));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new PortholeError('INTERNAL', `not ready within ${START_TIMEOUT_MS} ms`)), START_TIMEOUT_MS);
+    });
+    try {
+      const ready = await Promise.race([Promise.all(started.map((worker) => worker.ready)), late]);
+      if (this.#stopping) throw new PortholeError('GOING_AWAY');
+      this.#generation = generation;
+      return ready;
+    } catch (error) {
+      for (const worker of started) worker.kill();
+      await Promise.all(started.map((worker) => worker.exited));
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #startWorker(generation: number, index: number): WorkerProcess {
+    const { http, admin, startProcess } = this.#parts;
+    this.#serial += 1;
+    const hasAdmin = admin !== undefined && index === 0;
+    const started = startProcess(hasAdmin ? [http.fd, admin.fd] : [http.fd]);
+    const worker = new WorkerProcess(`g${generation}.${this.#serial}`, generation, index, started);
+    this.#workers.add(worker);
+    worker.listen(
+      (message) => this.#onMessage(worker, message, hasAdmin),
+      (how, was) => this.#onExit(worker, how, was),
+    );
+    return worker;
+  }
+
+  #onMessage(worker: WorkerProcess, message: FromWorker, hasAdmin: boolean): void {
+    const { registrar } = this.#parts;
+    if (message.type === 'hello') this.#introduce(worker, hasAdmin);
+    else if (message.type === 'claim') registrar.claim(worker.node, message.ref, message.request);
+    else if (message.type === 'lease') registrar.change(message.lease, message.change);
+    else if (message.type === 'open-port') void this.#openPort(worker, message.port);
+  }
+
+  #introduce(worker: WorkerProcess, hasAdmin: boolean): void {
+    const { registrar, ports, folder } = this.#parts;
+    for (const [port, { handle }] of ports.open) worker.send({ type: 'port', port }, handle);
+    const routes = registrar.enter(worker.node, (message) => worker.send(message));
+    worker.send({
+      type: 'start',
+      version: CHANNEL_VERSION,
+      node: worker.node,
+      generation: worker.generation,
+      folder,
+      httpFd: FIRST_INHERITED_FD,
+      ...(hasAdmin ? { adminFd: FIRST_INHERITED_FD + 1 } : {}),
+      routes,
+    });
+  }
+
+  async #openPort(asking: WorkerProcess, port: number): Promise<void> {
+    const { ports, registrar } = this.#parts;
+    try {
+      const { handle } = await ports.bind(port);
+      // Whoever wanted it may have gone while it was being bound.
+      if (this.#stopping || !registrar.isHeld(port)) ports.close(port);
+      else for (const worker of this.#workers) if (worker.state !== 'draining') worker.send({ type: 'port', port }, handle);
+    } catch (error) {
+      asking.send({ type: 'port-failed', port, detail: error instanceof PortholeError ? error.detail : String(error) });
+    }
+  }
+
+  #onExit(worker: WorkerProcess, how: string, was: WorkerState): void {
+    const { registrar, log } = this.#parts;
+    this.#workers.delete(worker);
+    registrar.leave(worker.node);
+    const isExpected = was === 'draining' || this.#stopping;
+    const line = { event: 'worker ended', node: worker.node, pid: worker.pid, how };
+    if (isExpected) log.info(line);
+    else log.error(line);
+    // One that never got ready belongs to whoever waits for its generation, or was itself a restart.
+    if (isExpected || worker.generation !== this.#generation) return;
+    this.#restartLater(worker);
+  }
+
+  #restartLater(worker: WorkerProcess): void {
+    if (performance.now() - worker.startedAt > RESTART_FORGET_MS) this.#failures = 0;
+    const delayMs = Math.min(RESTART_FIRST_MS * 2 ** this.#failures, RESTART_LAST_MS);
+    this.#failures += 1;
+    const timer = setTimeout(() => {
+      this.#restarts.delete(timer);
+      // A reload in between has brought a whole generation.
+      if (!this.#stopping && worker.generation === this.#generation) this.#startWorker(worker.generation, worker.index);
+    }, delayMs);
+    this.#restarts.add(timer);
+  }
+}
