@@ -61,6 +61,10 @@ export interface RelayConfig {
   readonly waitMs: number;
   /** How long exchanges under way may take to finish when the relay stops. */
   readonly drainMs: number;
+  /** The same for the processes that a reload replaces. */
+  readonly reloadDrainMs: number;
+  /** Processes that take visitors and agents; 0: one that does everything. */
+  readonly workers: number;
   readonly heartbeatMs: number;
   /** Agents need no token. Only where every address is a loopback one. */
   readonly open: boolean;

@@ -115,6 +115,8 @@ function toConfig(values: OptionValues, baseDir: string): RelayConfig {
     graceMs: values.grace,
     waitMs: values.wait,
     drainMs: values.drain,
+    reloadDrainMs: values.reload_drain,
+    workers: values.workers,
     heartbeatMs: values.heartbeat,
     open: values.open,
     logLevel: values.log_level,

@@ -103,6 +103,16 @@ const OPTIONS = {
     30_000,
     'How long what is under way may take to finish when the relay stops.',
   ),
+  reload_drain: option(
+    duration({ minMs: 0, maxMs: 24 * HOUR }),
+    15 * MINUTE,
+    'How long the old processes may take to finish what is under way after a reload (SIGHUP, or `porthole-relay reload`).',
+  ),
+  workers: option(
+    count(0, 64),
+    1,
+    'Processes that take visitors and agents, under one that owns the sockets and makes reloads without a gap possible. 0: a single process that does everything, and cannot be reloaded.',
+  ),
   heartbeat: option(
     duration({ minMs: 100, maxMs: 10 * MINUTE }),
     5_000,

@@ -55,7 +55,10 @@ export class LocalRouteRegistry implements RouteRegistry {
       this.#epoch = Math.max(this.#epoch, epoch);
       if (this.#slotOf(address) !== undefined) continue;
       const slot = new Slot(address, identity);
-      slot.cancelOrphanGrace = this.#schedule(() => this.#free(slot), this.#limits.graceMs);
+      slot.cancelOrphanGrace = this.#schedule(() => {
+        slot.cancelOrphanGrace = undefined;
+        this.#free(slot);
+      }, this.#limits.graceMs);
       this.#keep(slot);
     }
   }
@@ -74,6 +77,10 @@ export class LocalRouteRegistry implements RouteRegistry {
   /** All addresses that are held just now. */
   get slots(): Iterable<Slot> {
     return [...this.#hosts.values(), ...this.#ports.values()];
+  }
+
+  slotAt(address: Address): Slot | undefined {
+    return this.#slotOf(normalise(address));
   }
 
   /** Claims of the identity that stand. */
