@@ -45,7 +45,8 @@ export class Lane implements FrameSink, StreamLane {
   #ackDue = false;
   #pingDue = false;
   #pingSentAt = 0;
-  #pongDue: number | undefined;
+  /** What the other end's ping said; any eight bytes. */
+  #pongDue: Buffer | undefined;
   #held = false;
 
   constructor(index: number, owner: LaneOwner) {
@@ -156,7 +157,14 @@ export class Lane implements FrameSink, StreamLane {
   /** Whether `pull` would return something. */
   get wantsWrite(): boolean {
     if (!this.#attached) return false;
-    if (this.#resend.length > 0 || this.#ackDue || this.#pingDue || this.#pongDue !== undefined || this.#messages.length > 0) return true;
+    if (
+      this.#resend.length > 0 ||
+      this.#ackDue ||
+      this.#pingDue ||
+      this.#pongDue !== undefined ||
+      this.#messages.length > 0
+    )
+      return true;
     const unacked = this.#replay.unackedBytes;
     const cap = this.#inFlight.capBytes;
     return unacked < cap + QUIET_ALLOWANCE_BYTES ? this.#turns.waits(unacked < cap) : false;
@@ -197,7 +205,7 @@ export class Lane implements FrameSink, StreamLane {
         this.#onAck(readU64(payload, 0));
         return;
       case FRAME.ping:
-        this.#pongDue = readU64(payload, 0);
+        this.#pongDue = Buffer.from(payload);
         this.#owner.onWantWrite(this);
         return;
       case FRAME.pong:
@@ -206,7 +214,8 @@ export class Lane implements FrameSink, StreamLane {
         return;
       default:
         if ((type & SKIPPABLE_BIT) !== 0) return;
-        if (!isTracked(type) && type !== FRAME.close) throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} after the handshake`);
+        if (!isTracked(type) && type !== FRAME.close)
+          throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} after the handshake`);
         this.#owner.onStreamFrame(this, type, flags, streamId, payload);
     }
   }
@@ -230,7 +239,7 @@ export class Lane implements FrameSink, StreamLane {
       batch.numberFrame(FRAME.ack, 0, this.#ackSent);
     }
     if (this.#pongDue !== undefined) {
-      batch.numberFrame(FRAME.pong, 0, this.#pongDue);
+      batch.payloadFrame(FRAME.pong, 0, this.#pongDue, 0, this.#pongDue.length, 0);
       this.#pongDue = undefined;
     }
     if (this.#pingDue) {
