@@ -1,0 +1,90 @@
+/** Takes HTTP/2 visitors in. Has no listening socket: the plain door hands over who speaks it at once, the TLS door who negotiated it. */
+import type * as net from 'node:net';
+import type { DoorParts } from './door-parts.ts';
+import { H2Session } from './h2-session.ts';
+import { plainAddress } from './trusted-addresses.ts';
+
+/** What is known of a connection when it is handed over. */
+export interface H2Arrival {
+  readonly scheme: 'http' | 'https';
+  /** Default: the socket's. Given when something in front said better (PROXY protocol). */
+  readonly address?: string;
+  /**
+   * Whether the connection may be used for this host (lower case, no port): the certificate it was opened with covers
+   * it. Others are answered 421, and browsers then open a connection of their own. Default: any host.
+   */
+  readonly covers?: (host: string) => boolean;
+}
+
+/** What every HTTP/2 connection begins with (RFC 9113 section 3.4). */
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+/** Enough of it to know: there is no such method. */
+const TELLING_BYTES = 4;
+
+export type H2Preface = 'yes' | 'no' | 'more';
+
+/** Whether a connection that begins with these bytes speaks HTTP/2; `more` when they are too few to tell. */
+export function h2Preface(bytes: Buffer): H2Preface {
+  const length = Math.min(bytes.length, PREFACE.length);
+  if (bytes.compare(PREFACE, 0, length, 0, length) !== 0) return 'no';
+  return length < TELLING_BYTES ? 'more' : 'yes';
+}
+
+export class H2Door {
+  readonly #parts: DoorParts;
+  readonly #sessions = new Set<H2Session>();
+  #isDraining = false;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(parts: DoorParts) {
+    this.#parts = parts;
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes the socket over. What was read of it must have been put back with `unshift`; nothing may listen to it. */
+  acceptH2(socket: net.Socket, arrival: H2Arrival): void {
+    const { limits, trusted, counters } = this.#parts;
+    const address = arrival.address ?? plainAddress(socket.remoteAddress);
+    if (this.#isDraining || !limits.enter(address)) {
+      // Who speaks HTTP/2 sees the closing before his first stream and may try again (RFC 9113 section 8.7).
+      counters.visitorsRefusedTotal += 1;
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    const { scheme, covers } = arrival;
+    const from = { address, scheme, isTrusted: trusted.has(address) };
+    const session: H2Session = new H2Session(socket, from, covers, this.#parts, () => {
+      limits.leave(address);
+      this.#sessions.delete(session);
+      if (this.#sessions.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    });
+    this.#sessions.add(session);
+  }
+
+  /** As `HttpDoor.drain`: GOAWAY, streams finish, what is left after `deadlineMs` is cut. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const session of this.#sessions) session.drain();
+    const timer = setTimeout(() => {
+      for (const session of this.#sessions) session.destroy();
+    }, deadlineMs);
+    await this.#empty();
+    clearTimeout(timer);
+  }
+
+  /** At once. Idempotent. */
+  async close(): Promise<void> {
+    this.#isDraining = true;
+    for (const session of this.#sessions) session.destroy();
+    await this.#empty();
+  }
+
+  #empty(): Promise<void> {
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+}
