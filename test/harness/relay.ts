@@ -20,6 +20,7 @@ export interface RelayOptions {
 
 interface Bound {
   readonly port: number;
+  readonly httpsPort: number | undefined;
   readonly adminPort: number | undefined;
 }
 
@@ -32,6 +33,8 @@ export class RelayUnderTest {
   /** The public port, for visitors and agents alike. */
   port = 0;
   adminPort: number | undefined;
+  /** The public port with TLS, if there is one. */
+  httpsPort: number | undefined;
   #options: RelayOptions;
   #configFile = '';
 
@@ -56,6 +59,8 @@ export class RelayUnderTest {
         this.domain,
         '--http',
         `127.0.0.1:${this.port}`,
+        // The same port after a restart.
+        ...(this.httpsPort === undefined ? [] : ['--https', `127.0.0.1:${this.httpsPort}`]),
         '--data',
         this.dataFolder,
       ],
@@ -65,6 +70,7 @@ export class RelayUnderTest {
     const bound = await this.program.waitForLine('the relay listens', boundAddresses);
     this.port = bound.port;
     this.adminPort = bound.adminPort;
+    this.httpsPort = bound.httpsPort;
     return this;
   }
 
@@ -79,6 +85,11 @@ export class RelayUnderTest {
   /** What an agent is told. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** What an agent is told when it is to come over TLS. */
+  get secureUrl(): string {
+    return `https://localhost:${this.httpsPort}`;
   }
 
   /** The public URL of a name. */
@@ -154,6 +165,8 @@ export class RelayUnderTest {
     if (count > 0) this.ports = await freePortRange(count);
     const own: Record<string, unknown> = {
       admin: '127.0.0.1:0',
+      // What is not about workers is tested without them: one process starts sooner, and a signal meets the relay itself.
+      workers: 0,
       ...(this.ports === undefined ? {} : { tcp: { ports: `${this.ports.first}-${this.ports.last}` } }),
     };
     // JSON is YAML.
@@ -167,7 +180,8 @@ function boundAddresses(line: string): Bound | undefined {
   const event = JSON.parse(line) as Record<string, unknown>;
   const http = event['http'];
   if (typeof http !== 'string') return undefined;
-  return { port: portOf(http), adminPort: typeof event['admin'] === 'string' ? portOf(event['admin']) : undefined };
+  const https = typeof event['https'] === 'string' ? portOf(event['https']) : undefined;
+  return { port: portOf(http), httpsPort: https, adminPort: typeof event['admin'] === 'string' ? portOf(event['admin']) : undefined };
 }
 
 function portOf(address: string): number {

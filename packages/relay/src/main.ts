@@ -1,9 +1,11 @@
 /** Where `porthole-relay` meets the process: arguments, environment, streams, signals, exit code. Nothing else here. */
+import { type SendHandle, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { errorRow, PortholeError } from '@porthole/protocol';
 import { runProgram } from './commands/program.ts';
-import type { World } from './commands/world.ts';
+import type { ServeWorld } from './commands/world.ts';
 import { openLogOutput, strikeTokens } from './observe/log.ts';
+import type { FromWorker, ParentChannel, StartedProcess, ToWorker } from './supervisor/channel-messages.ts';
 
 const logOutput = openLogOutput(2);
 
@@ -13,14 +15,56 @@ function version(): string {
 }
 
 function onStop(listener: () => void): () => void {
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  const signals = ['SIGTERM', 'SIGINT'] as const;
   for (const signal of signals) process.on(signal, listener);
   return () => {
     for (const signal of signals) process.off(signal, listener);
   };
 }
 
-const world: World = {
+/** The same program, the same arguments, another command; what systemd said was for the supervisor only. */
+function startWorker(fds: readonly number[]): StartedProcess {
+  const [program = '', , ...rest] = process.argv.slice(1);
+  const { LISTEN_FDS: _fds, LISTEN_PID: _pid, LISTEN_FDNAMES: _names, ...env } = process.env;
+  const child = spawn(process.execPath, [...process.execArgv, program, 'worker', ...rest], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
+  });
+  // A worker that has just ended is told nothing more.
+  child.on('error', () => {});
+  return {
+    pid: child.pid,
+    send: (message, handle) => {
+      if (child.connected) child.send(message, handle as SendHandle | undefined, () => {});
+    },
+    kill: (signal) => void child.kill(signal),
+    onMessage: (listener) => void child.on('message', (message) => listener(message as FromWorker)),
+    onExit: (listener) => {
+      let isOver = false;
+      const over = (how: string): void => {
+        if (!isOver) listener(how);
+        isOver = true;
+      };
+      child.on('exit', (code, signal) => over(signal ?? `exit code ${code}`));
+      child.on('error', (error) => {
+        if (child.pid === undefined) over(error.message);
+      });
+    },
+  };
+}
+
+function parentChannel(): ParentChannel | undefined {
+  if (process.send === undefined) return undefined;
+  return {
+    send: (message) => {
+      if (process.connected) process.send?.(message, undefined, {}, () => {});
+    },
+    onMessage: (listener) => void process.on('message', (message, handle) => listener(message as ToWorker, handle)),
+    onDisconnect: (listener) => void process.on('disconnect', listener),
+  };
+}
+
+const world: ServeWorld = {
   env: process.env,
   cwd: process.cwd(),
   version: version(),
@@ -29,6 +73,11 @@ const world: World = {
   note: (line) => void process.stderr.write(`${line}\n`),
   logOutput,
   onStop,
+  onHangUp: (listener) => void process.on('SIGHUP', listener),
+  onReload: (listener) => void process.on('SIGUSR2', listener),
+  pid: process.pid,
+  startWorker,
+  parent: parentChannel(),
 };
 
 /** A sentence and what to do about it. A stack only for what must not happen. */

@@ -12,20 +12,24 @@ import { TokenRegistry } from './access/token-registry.ts';
 import { type AgentCounters, newAgentCounters } from './agents/agent-counters.ts';
 import { AgentDoor } from './agents/agent-door.ts';
 import type { AgentParts } from './agents/agent-parts.ts';
-import { listenOptions, publicUrlOf, type RelayConfig } from './config/config.ts';
+import { listenOptions, type ListenPorts, publicUrlOf, type RelayConfig, type TlsConfig } from './config/config.ts';
 import { type EdgeCounters, newEdgeCounters } from './edge/counters.ts';
 import type { DoorParts } from './edge/door-parts.ts';
 import { DEFAULT_TIMEOUTS, type EdgeParts } from './edge/edge-parts.ts';
 import { HttpDoor } from './edge/http-door.ts';
 import { OwnHosts } from './edge/own-hosts.ts';
+import { RedirectDoor } from './edge/redirect-door.ts';
 import { TcpDoor } from './edge/tcp-door.ts';
 import { Ticker } from './edge/ticker.ts';
+import { newTlsCounters, type TlsCounters } from './edge/tls-counters.ts';
+import { TlsDoor } from './edge/tls-door.ts';
 import { TrustedAddresses } from './edge/trusted-addresses.ts';
 import { TurnQueue } from './edge/turn-queue.ts';
 import { VisitorLimits } from './edge/visitor-limits.ts';
 import { type Log, SILENT_LOG } from './observe/log.ts';
 import type { Peers } from './peers/peers.ts';
 import type { TakeCarrier } from './routing/carrier-handover.ts';
+import { RelayCertificates } from './relay-certificates.ts';
 import { LeaseJournal } from './routing/lease-journal.ts';
 import type { RegistryLimits } from './routing/lease-limits.ts';
 import { PortPool } from './routing/port-pool.ts';
@@ -34,6 +38,7 @@ import { LocalRouteRegistry, type RegistrySizes } from './routing/route-registry
 import type { SharedRouteRegistry } from './routing/shared-registry.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
+import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
 export const SOFTWARE = 'porthole-relay/0.1.0';
 const MAX_LANES = 4;
@@ -41,6 +46,8 @@ const MAX_LANES = 4;
 export interface RelayAddresses {
   /** Port of the public HTTP address. */
   readonly httpPort: number;
+  /** Port of the public HTTPS address, if there is one. */
+  readonly httpsPort?: number | undefined;
   /** Where agents dial, and visitors without a tunnel's name arrive. */
   readonly url: string;
 }
@@ -58,8 +65,8 @@ export interface WorkerDeps {
   readonly registry: SharedRouteRegistry;
   readonly ports: PortSource;
   readonly peers: Peers;
-  /** The bound socket of the public HTTP address. */
-  readonly httpFd: number;
+  /** Inherited sockets of the public addresses, to listen on instead of binding them. */
+  readonly fds: { readonly http?: number; readonly https?: number; readonly admin?: number };
 }
 
 export interface DrainOptions {
@@ -74,8 +81,24 @@ export interface RelayInsides {
   readonly edge: EdgeCounters;
   readonly agents: AgentCounters;
   readonly agentDoor: AgentDoor;
+  readonly tls: TlsInsides | undefined;
   readonly registry: { readonly sizes: RegistrySizes };
   readonly draining: boolean;
+}
+
+export interface TlsInsides {
+  readonly counters: TlsCounters;
+  readonly halfOpen: number;
+  readonly certificates: readonly CertificateStatus[];
+}
+
+/** All that is there only with https. */
+interface TlsParts {
+  readonly config: TlsConfig;
+  readonly certificates: RelayCertificates;
+  readonly door: TlsDoor;
+  /** Instead of the HTTP door on the HTTP address. */
+  readonly redirect: RedirectDoor | undefined;
 }
 
 export class Relay {
@@ -90,7 +113,9 @@ export class Relay {
   readonly #agentDoor: AgentDoor;
   readonly #httpDoor: HttpDoor;
   readonly #tcpDoor: TcpDoor;
-  #httpPort = 0;
+  readonly #tls: TlsParts | undefined;
+  readonly #tlsCounters = newTlsCounters();
+  #ports: ListenPorts = { http: 0 };
   #draining = false;
   #closed: Promise<void> | undefined;
 
@@ -106,6 +131,7 @@ export class Relay {
     this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts, deps.worker?.ports);
     this.#agentDoor = new AgentDoor(this.#agentParts());
     this.#httpDoor = new HttpDoor(this.#doorParts(edgeParts));
+    this.#tls = config.tls === undefined ? undefined : this.#tlsParts(config.tls, edgeParts);
   }
 
   get insides(): RelayInsides {
@@ -113,6 +139,7 @@ export class Relay {
       edge: this.#edgeCounters,
       agents: this.#agentCounters,
       agentDoor: this.#agentDoor,
+      tls: this.#tlsInsides(),
       registry: this.#registry,
       draining: this.#draining,
     };
@@ -125,12 +152,17 @@ export class Relay {
   async start(): Promise<RelayAddresses> {
     await this.#names.start();
     await this.#registry.start();
-    const fd = this.#worker?.httpFd;
-    const address = await this.#httpDoor.start(fd === undefined ? listenOptions(this.#config.http) : { fd });
+    await this.#tls?.certificates.start();
+    // Agents may be waiting at the door, and are told URLs at once.
+    const httpsPort = await this.#startTls();
+    this.#ports = { http: this.#config.http.port, https: httpsPort };
+    const fd = this.#worker?.fds.http;
+    const door = this.#tls?.redirect ?? this.#httpDoor;
+    const address = await door.start(fd === undefined ? listenOptions(this.#config.http) : { fd });
+    this.#ports = { http: address.port, https: httpsPort };
     this.#tcpDoor.start();
-    this.#httpPort = address.port;
-    const url = publicUrlOf(this.#config, this.#config.domains[0], address.port);
-    return { httpPort: address.port, url };
+    const url = publicUrlOf(this.#config, this.#config.domains[0], this.#ports);
+    return { httpPort: address.port, httpsPort, url };
   }
 
   /**
@@ -144,7 +176,12 @@ export class Relay {
     this.#agentDoor.drain(limitMs);
     const agentsMoved = moves ? this.#agentDoor.untilMoved(limitMs) : undefined;
     const end = performance.now() + limitMs;
-    await Promise.all([this.#httpDoor.drain(limitMs, moves), this.#tcpDoor.drain(limitMs), agentsMoved]);
+    await Promise.all([
+      this.#httpDoor.drain(limitMs, moves),
+      this.#tls?.door.drain(limitMs),
+      this.#tcpDoor.drain(limitMs),
+      agentsMoved,
+    ]);
     await this.#worker?.peers.untilIdle(end - performance.now());
     await this.close();
   }
@@ -165,12 +202,55 @@ export class Relay {
 
   async #close(): Promise<void> {
     this.#draining = true;
-    await Promise.all([this.#httpDoor.close(), this.#tcpDoor.drain(0)]);
+    await Promise.all([this.#httpDoor.close(), this.#tls?.door.close(), this.#tls?.redirect?.close(), this.#tcpDoor.drain(0)]);
     this.#agentDoor.close();
     this.#worker?.peers.close();
     await this.#registry.close();
     this.#names.close();
+    await this.#tls?.certificates.close();
     await this.#store.close();
+  }
+
+  async #startTls(): Promise<number | undefined> {
+    if (this.#tls === undefined) return undefined;
+    const fd = this.#worker?.fds.https;
+    return (await this.#tls.door.start(fd === undefined ? listenOptions(this.#tls.config.listen) : { fd })).port;
+  }
+
+  #tlsInsides(): TlsInsides | undefined {
+    if (this.#tls === undefined) return undefined;
+    const { certificates, door } = this.#tls;
+    return { counters: this.#tlsCounters, halfOpen: door.halfOpen, certificates: certificates.status };
+  }
+
+  #tlsParts(tls: TlsConfig, edgeParts: EdgeParts): TlsParts {
+    const ownHosts = new OwnHosts(this.#config.domains);
+    const certificates = this.#certificates(tls);
+    const door = new TlsDoor({
+      ...edgeParts,
+      certificates: certificates.serving,
+      tlsCounters: this.#tlsCounters,
+      proxyProtocolFrom: new TrustedAddresses(this.#config.proxyProtocolFrom),
+      isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
+      acceptHttp: (socket, visitor) => this.#httpDoor.accept(socket, 'https', undefined, visitor),
+    });
+    const redirect = new RedirectDoor({
+      challengeAnswer: (path) => certificates.challenges.httpAnswer(path),
+      secureUrlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
+      maxVisitors: this.#config.limits.maxVisitors,
+      reportBug: (err) => this.#log.error({ event: 'fault', err }),
+    });
+    return { config: tls, certificates, door, redirect: tls.redirectHttp ? redirect : undefined };
+  }
+
+  #certificates(tls: TlsConfig): RelayCertificates {
+    return new RelayCertificates({
+      config: this.#config,
+      tls,
+      store: this.#store,
+      log: this.#log,
+      permit: async () => undefined,
+    });
   }
 
   #localRegistry(): LocalRouteRegistry {
@@ -221,7 +301,7 @@ export class Relay {
       graceMs,
       maxLanes: MAX_LANES,
       handover: this.#worker?.peers,
-      urlOf: (host) => publicUrlOf(this.#config, host, this.#httpPort),
+      urlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
       welcome: (who) => ({ identity: who.identity, graceMs, heartbeatMs, maxLanes: MAX_LANES }),
     };
   }

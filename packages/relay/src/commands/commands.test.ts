@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TokenRegistry } from '../access/token-registry.ts';
 import { openStore } from '../store/open-store.ts';
 import { runProgram } from './program.ts';
-import type { World } from './world.ts';
+import type { ServeWorld } from './world.ts';
 
 let folder: string;
 
@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-class TestWorld implements World {
+class TestWorld implements ServeWorld {
   readonly env: Record<string, string> = {};
   readonly cwd = folder;
   readonly version = '1.2.3';
@@ -38,6 +38,17 @@ class TestWorld implements World {
       this.#onEvent?.(event);
     },
   };
+
+  readonly pid = 1;
+  readonly parent = undefined;
+
+  onHangUp(): void {}
+
+  onReload(): void {}
+
+  startWorker(): never {
+    throw new Error('a test of commands starts no processes');
+  }
 
   out(text: string): void {
     this.output += text;
@@ -205,25 +216,8 @@ describe('porthole-relay init', () => {
   });
 });
 
-describe('porthole-relay doctor', () => {
-  it('finds nothing wrong where nothing is, and says what is missing', async () => {
-    const { output, code } = await run('doctor', '--http', '127.0.0.1:0', '--admin', 'off');
-    expect(code).toBe(0);
-    expect(output).toMatch(/^ok +the configuration is valid$/m);
-    expect(output).toMatch(/^warning +no token yet.*token add/m);
-  });
-
-  it('finds a data folder that cannot be used, and an address that is not ours', async () => {
-    writeFileSync(join(folder, 'data'), '');
-    const { output, code } = await run('doctor', '--http', '192.0.2.1:8080', '--admin', 'off');
-    expect(code).toBe(1);
-    expect(output).toMatch(/^fault +The relay's store/m);
-    expect(output).toMatch(/^fault +http 192\.0\.2\.1:8080 cannot be listened on/m);
-  });
-});
-
 describe('porthole-relay serve', () => {
-  const LOCAL = ['--http', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--drain', '1s'];
+  const LOCAL = ['--workers', '0', '--http', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--drain', '1s'];
 
   it('says where it listens, answers on the admin address, and stops when asked', async () => {
     const world = new TestWorld();
@@ -261,11 +255,11 @@ describe('porthole-relay serve', () => {
     await new Promise<void>((resolve) => squatter.listen(0, '127.0.0.1', resolve));
     const { port } = squatter.address() as AddressInfo;
     const taken = `127.0.0.1:${port}`;
-    await expect(run('serve', '--http', taken, '--admin', '127.0.0.1:0')).rejects.toMatchObject({
+    await expect(run('serve', '--workers', '0', '--http', taken, '--admin', '127.0.0.1:0')).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
       detail: expect.stringContaining(String(port)),
     });
-    await expect(run('serve', '--http', '127.0.0.1:0', '--admin', taken)).rejects.toMatchObject({
+    await expect(run('serve', '--workers', '0', '--http', '127.0.0.1:0', '--admin', taken)).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
     });
     await new Promise((resolve) => squatter.close(resolve));

@@ -3,10 +3,10 @@ import { PortholeError } from '@porthole/protocol';
 import { Command, CommanderError, Option } from 'commander';
 import { flagName, OPTION_PATHS, type OptionPath, optionAt } from '../config/options.ts';
 import type { Flags } from './settle.ts';
-import type { World } from './world.ts';
+import type { ServeWorld, World } from './world.ts';
 
 /** Runs what the arguments say; gives the exit code. Throws PortholeError, also for arguments that are not valid. */
-export async function runProgram(args: readonly string[], world: World): Promise<number> {
+export async function runProgram(args: readonly string[], world: ServeWorld): Promise<number> {
   const run: Run = { exitCode: 0 };
   try {
     await buildProgram(world, run).parseAsync(args, { from: 'user' });
@@ -22,7 +22,7 @@ interface Run {
   exitCode: number;
 }
 
-function buildProgram(world: World, run: Run): Command {
+function buildProgram(world: ServeWorld, run: Run): Command {
   const program = new Command('porthole-relay')
     .description('The public side of a self-hosted tunnel.')
     .version(world.version)
@@ -36,10 +36,20 @@ function buildProgram(world: World, run: Run): Command {
   return program;
 }
 
-function addRelayCommands(program: Command, world: World, run: Run): void {
+function addRelayCommands(program: Command, world: ServeWorld, run: Run): void {
   withOptions(program.command('serve').description('run the relay'), OPTION_PATHS).action(async (flags: Flags) => {
     const { serve } = await import('./serve.ts');
     run.exitCode = await serve(flags, world);
+  });
+  withOptions(program.command('worker', { hidden: true }), OPTION_PATHS).action(async (flags: Flags) => {
+    const { work } = await import('./worker.ts');
+    run.exitCode = await work(flags, world);
+  });
+  withStore(
+    program.command('reload').description('replace the processes of a running relay; nobody is cut off'),
+  ).action(async (flags: Flags) => {
+    const { reload } = await import('./reload.ts');
+    run.exitCode = await reload(flags, world);
   });
   withOptions(program.command('config').description('print the configuration in effect'), OPTION_PATHS).action(
     async (flags: Flags) => {
@@ -48,7 +58,11 @@ function addRelayCommands(program: Command, world: World, run: Run): void {
     },
   );
   withOptions(
-    program.command('doctor').description('look for what would keep the relay from working'),
+    program
+      .command('doctor')
+      .description('look for what keeps the relay from working, and say what to do about it')
+      .option('--json', 'as JSON')
+      .option('--clock-url <url>', 'compare the clock with the answer of this web server'),
     OPTION_PATHS,
   ).action(async (flags: Flags) => {
     const { doctor } = await import('./doctor.ts');

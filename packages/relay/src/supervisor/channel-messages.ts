@@ -10,6 +10,12 @@ export const CHANNEL_VERSION = 1;
 /** Inherited file descriptors of a worker begin here: the standard ones and the channel come before. */
 export const FIRST_INHERITED_FD = 4;
 
+/** What a bound socket is for. */
+export type SocketRole = 'http' | 'https' | 'admin';
+
+/** Inherited file descriptors. `admin` only for one worker of a generation. */
+export type InheritedFds = Readonly<Partial<Record<SocketRole, number>>>;
+
 export interface StartMessage {
   readonly type: 'start';
   readonly version: number;
@@ -17,9 +23,7 @@ export interface StartMessage {
   readonly generation: number;
   /** Folder of the workers' local sockets. */
   readonly folder: string;
-  readonly httpFd: number;
-  /** Only for one worker of a generation. */
-  readonly adminFd?: number;
+  readonly fds: InheritedFds;
   readonly routes: readonly RouteUpdate[];
 }
 

@@ -36,6 +36,11 @@ export class PidFile {
     return pid !== undefined && isRelay(pid) ? pid : undefined;
   }
 
+  /** The last relay on this folder did not end by itself. */
+  isLeftBehind(): boolean {
+    return this.#readPid() !== undefined && this.running() === undefined;
+  }
+
   tell(outcome: ReloadOutcome): void {
     this.#replace(OUTCOME_FILE, JSON.stringify(outcome));
   }

@@ -5,7 +5,7 @@
 import { PortholeError } from '@porthole/protocol';
 import type { Log } from '../observe/log.ts';
 import type { BoundSocket } from './bound-socket.ts';
-import { CHANNEL_VERSION, FIRST_INHERITED_FD, type FromWorker, type ReadyMessage, type StartedProcess } from './channel-messages.ts';
+import { CHANNEL_VERSION, FIRST_INHERITED_FD, type FromWorker, type InheritedFds, type ReadyMessage, type SocketRole, type StartedProcess } from './channel-messages.ts';
 import type { PortHandles } from './port-handles.ts';
 import type { Registrar } from './registrar.ts';
 import { WorkerProcess, type WorkerState } from './worker-process.ts';
@@ -26,8 +26,7 @@ export interface SupervisorSettings {
 
 export interface SupervisorParts {
   readonly settings: SupervisorSettings;
-  readonly http: BoundSocket;
-  readonly admin: BoundSocket | undefined;
+  readonly sockets: ReadonlyMap<SocketRole, BoundSocket>;
   readonly ports: PortHandles;
   readonly registrar: Registrar;
   /** Folder of the workers' local sockets. */
@@ -106,8 +105,7 @@ export class Supervisor {
     if (this.#stopping) return;
     this.#stopping = true;
     for (const timer of this.#restarts) clearTimeout(timer);
-    this.#parts.http.close();
-    this.#parts.admin?.close();
+    for (const socket of this.#parts.sockets.values()) socket.close();
     this.#parts.ports.closeAll();
   }
 
@@ -137,28 +135,29 @@ export class Supervisor {
   }
 
   #startWorker(generation: number, index: number): WorkerProcess {
-    const { http, admin, startProcess } = this.#parts;
+    const { sockets, startProcess } = this.#parts;
     this.#serial += 1;
-    const hasAdmin = admin !== undefined && index === 0;
-    const started = startProcess(hasAdmin ? [http.fd, admin.fd] : [http.fd]);
+    const inherited = [...sockets].filter(([role]) => role !== 'admin' || index === 0);
+    const started = startProcess(inherited.map(([, { fd }]) => fd));
+    const fds: InheritedFds = Object.fromEntries(inherited.map(([role], at) => [role, FIRST_INHERITED_FD + at]));
     const worker = new WorkerProcess(`g${generation}.${this.#serial}`, generation, index, started);
     this.#workers.add(worker);
     worker.listen(
-      (message) => this.#onMessage(worker, message, hasAdmin),
+      (message) => this.#onMessage(worker, message, fds),
       (how, was) => this.#onExit(worker, how, was),
     );
     return worker;
   }
 
-  #onMessage(worker: WorkerProcess, message: FromWorker, hasAdmin: boolean): void {
+  #onMessage(worker: WorkerProcess, message: FromWorker, fds: InheritedFds): void {
     const { registrar } = this.#parts;
-    if (message.type === 'hello') this.#introduce(worker, hasAdmin);
+    if (message.type === 'hello') this.#introduce(worker, fds);
     else if (message.type === 'claim') registrar.claim(worker.node, message.ref, message.request);
     else if (message.type === 'lease') registrar.change(message.lease, message.change);
     else if (message.type === 'open-port') void this.#openPort(worker, message.port);
   }
 
-  #introduce(worker: WorkerProcess, hasAdmin: boolean): void {
+  #introduce(worker: WorkerProcess, fds: InheritedFds): void {
     const { registrar, ports, folder } = this.#parts;
     for (const [port, { handle }] of ports.open) worker.send({ type: 'port', port }, handle);
     const routes = registrar.enter(worker.node, (message) => worker.send(message));
@@ -168,8 +167,7 @@ export class Supervisor {
       node: worker.node,
       generation: worker.generation,
       folder,
-      httpFd: FIRST_INHERITED_FD,
-      ...(hasAdmin ? { adminFd: FIRST_INHERITED_FD + 1 } : {}),
+      fds,
       routes,
     });
   }

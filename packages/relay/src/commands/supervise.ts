@@ -1,0 +1,165 @@
+/** `serve` with workers: binds what is public, starts the supervisor, passes on signals to reload and to stop. */
+import { PortholeError } from '@porthole/protocol';
+import type { ListenAddress, RelayConfig } from '../config/config.ts';
+import { registryLimits } from '../relay.ts';
+import { LeaseJournal } from '../routing/lease-journal.ts';
+import { type BoundSocket, bindSocket } from '../supervisor/bound-socket.ts';
+import type { SocketRole } from '../supervisor/channel-messages.ts';
+import { inheritedSockets } from '../supervisor/inherited-sockets.ts';
+import { PidFile } from '../supervisor/pid-file.ts';
+import { PortHandles } from '../supervisor/port-handles.ts';
+import { Registrar } from '../supervisor/registrar.ts';
+import { openRunFolder } from '../supervisor/run-folder.ts';
+import { Supervisor, type SupervisorSettings } from '../supervisor/supervisor.ts';
+import type { Listening } from './running-relay.ts';
+import type { Serving } from './serve.ts';
+import { stopRequests } from './stop-requests.ts';
+
+/** An earlier supervisor that was killed leaves workers, which let go of the sockets when they notice. */
+const BIND_PATIENCE_MS = 5_000;
+const BIND_AGAIN_MS = 50;
+
+/** `settleAgain` reads the configuration anew for a reload; it throws CONFIG_INVALID. */
+export async function supervise(
+  serving: Serving,
+  settleAgain: () => RelayConfig,
+  announce: (listening: Listening) => Promise<void>,
+): Promise<void> {
+  const { config, store, log, world } = serving;
+  const pidFile = new PidFile(config.dataDir);
+  const sockets = await bindAll(serving);
+  const folder = openRunFolder(config.dataDir);
+  const ports = new PortHandles(config.tcp.address);
+  const registrar = new Registrar({
+    journal: new LeaseJournal(store, (err) => log.error({ event: 'lease journal failed', err })),
+    limits: registryLimits(config),
+    onPortFreed: (port) => ports.close(port),
+  });
+  await registrar.start();
+  const supervisor = new Supervisor({
+    settings: settingsOf(config),
+    sockets,
+    ports,
+    registrar,
+    folder: folder.path,
+    startProcess: world.startWorker,
+    log,
+  });
+  const stop = stopRequests(world);
+  try {
+    const ready = await Promise.race([supervisor.start(), stop.first]);
+    if (ready === undefined) return;
+    pidFile.write(world.pid);
+    const reloads = new Reloads(supervisor, pidFile, serving, settleAgain);
+    world.onReload(() => reloads.ask());
+    // Where there is a terminal, SIGHUP says that it is gone; where there is none, it is how services are reloaded.
+    world.onHangUp(() => (world.isTty ? stop.ask() : reloads.ask()));
+    await announce(listeningOf(ready.listening));
+    await stop.first;
+    log.info({ event: 'stopping', limit_ms: config.drainMs });
+    await Promise.race([supervisor.stop(config.drainMs), stop.second]);
+  } finally {
+    await supervisor.kill();
+    pidFile.remove(world.pid);
+    await registrar.close();
+    folder.remove();
+  }
+}
+
+/** One reload at a time; those asked for meanwhile are one more. */
+class Reloads {
+  readonly #supervisor: Supervisor;
+  readonly #pidFile: PidFile;
+  readonly #serving: Serving;
+  readonly #settleAgain: () => RelayConfig;
+  #isUnderWay = false;
+  #isAskedAgain = false;
+  #count = 0;
+
+  constructor(supervisor: Supervisor, pidFile: PidFile, serving: Serving, settleAgain: () => RelayConfig) {
+    this.#supervisor = supervisor;
+    this.#pidFile = pidFile;
+    this.#serving = serving;
+    this.#settleAgain = settleAgain;
+  }
+
+  ask(): void {
+    this.#isAskedAgain = true;
+    if (!this.#isUnderWay) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#isUnderWay = true;
+    while (this.#isAskedAgain) {
+      this.#isAskedAgain = false;
+      this.#count += 1;
+      const detail = await this.#reload();
+      this.#pidFile.tell({
+        count: this.#count,
+        ok: detail === undefined,
+        detail: detail ?? `generation ${this.#supervisor.generation}`,
+      });
+    }
+    this.#isUnderWay = false;
+  }
+
+  /** What went wrong, if anything did. */
+  async #reload(): Promise<string | undefined> {
+    const { log } = this.#serving;
+    try {
+      const settings = settingsOf(this.#settleAgain());
+      if (settings.workers === 0) throw new PortholeError('CONFIG_INVALID', 'workers: 0 needs a restart');
+      await this.#supervisor.reload(settings);
+      return undefined;
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      log.error({
+        event: 'reload failed',
+        detail,
+        generation: this.#supervisor.generation,
+        hint: 'the running processes go on as before',
+      });
+      return detail;
+    }
+  }
+}
+
+async function bindAll({ config, log, world }: Serving): Promise<ReadonlyMap<SocketRole, BoundSocket>> {
+  const sockets = inheritedSockets(world.env, world.pid);
+  const wanted: readonly (readonly [SocketRole, ListenAddress | undefined])[] = [
+    ['http', config.http],
+    ['https', config.tls?.listen],
+    ['admin', config.admin],
+  ];
+  const mayWait = new PidFile(config.dataDir).isLeftBehind();
+  try {
+    for (const [role, address] of wanted) {
+      if (address !== undefined && !sockets.has(role)) sockets.set(role, await bindPatiently(address, mayWait));
+    }
+  } catch (error) {
+    for (const socket of sockets.values()) socket.close();
+    throw error;
+  }
+  log.debug({ event: 'bound', sockets: [...sockets.keys()] });
+  return sockets;
+}
+
+async function bindPatiently({ host, port }: ListenAddress, mayWait: boolean): Promise<BoundSocket> {
+  const end = performance.now() + (mayWait ? BIND_PATIENCE_MS : 0);
+  for (;;) {
+    try {
+      return await bindSocket(port, host);
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, BIND_AGAIN_MS));
+    }
+  }
+}
+
+function settingsOf({ workers, reloadDrainMs }: RelayConfig): SupervisorSettings {
+  return { workers, reloadDrainMs };
+}
+
+function listeningOf(fields: Readonly<Record<string, unknown>>): Listening {
+  return { ...fields, url: String(fields['url']) };
+}
