@@ -3,10 +3,10 @@
  * seconds, so that a relay that was away for a moment has its agents back in a moment.
  */
 
-const FIRST_MS = 100;
+const FIRST_MS = 250;
 const FAST_UNTIL_MS = 2_000;
 const FAST_GROWTH = 2;
-const SLOW_GROWTH = 1.3;
+const SLOW_GROWTH = 1.25;
 /** Longest wait between two tries, in milliseconds. */
 export const BACKOFF_CAP_MS = 15_000;
 /** The same while tries do not even leave this network: they bother nobody. */

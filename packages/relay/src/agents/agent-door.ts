@@ -8,6 +8,7 @@ import { PortholeError, UPGRADE_TOKEN, type RequestHead } from '@porthole/protoc
 import { type Carrier, SocketCarrier } from '@porthole/protocol/node';
 import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
 import type { HeardHello } from '../routing/carrier-handover.ts';
+import { AcceptPace } from './accept-pace.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import type { AgentSession } from './agent-session.ts';
@@ -28,6 +29,7 @@ export class AgentDoor implements AgentUpgrade {
   readonly #sessions = new Map<string, AgentSession>();
   readonly #handshakes = new Set<RelayHandshake>();
   readonly #webSockets = new WebSocketDoor();
+  readonly #pace = new AcceptPace();
   readonly #stopWatching: () => void;
   #draining = false;
 
@@ -42,19 +44,8 @@ export class AgentDoor implements AgentUpgrade {
 
   accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
     socket.on('error', () => socket.destroy());
-    if (this.#draining || this.#handshakes.size >= MAX_HANDSHAKES) {
-      refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
-      return;
-    }
-    const wanted = head.upgrade?.toLowerCase();
-    if (wanted === UPGRADE_TOKEN) {
-      socket.write(SWITCHING);
-      this.#begin(new SocketCarrier(socket, rest));
-    } else if (wanted === 'websocket') {
-      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
-    } else {
-      refuse(socket, '426 Upgrade Required', `Upgrade: ${UPGRADE_TOKEN}, websocket\r\n`);
-    }
+    const hasRoom = !this.#draining && this.#handshakes.size < MAX_HANDSHAKES && this.#pace.take(() => this.#accept(socket, head, rest));
+    if (!hasRoom) refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
   }
 
   /** A carrier that landed on another process of the relay; what it says is verified here. */
@@ -98,10 +89,28 @@ export class AgentDoor implements AgentUpgrade {
   /** Ends every session; agents come back by themselves once somebody answers. Idempotent. */
   close(): void {
     this.#draining = true;
+    this.#pace.close();
     this.#stopWatching();
     for (const handshake of this.#handshakes) handshake.abort();
     for (const session of this.#sessions.values()) session.close('GOING_AWAY', 'the relay stopped');
     this.#webSockets.close();
+  }
+
+  #accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
+    if (socket.destroyed) return;
+    if (this.#draining) {
+      refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
+      return;
+    }
+    const wanted = head.upgrade?.toLowerCase();
+    if (wanted === UPGRADE_TOKEN) {
+      socket.write(SWITCHING);
+      this.#begin(new SocketCarrier(socket, rest));
+    } else if (wanted === 'websocket') {
+      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
+    } else {
+      refuse(socket, '426 Upgrade Required', `Upgrade: ${UPGRADE_TOKEN}, websocket\r\n`);
+    }
   }
 
   #begin(carrier: Carrier): void {
