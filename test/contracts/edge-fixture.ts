@@ -39,6 +39,10 @@ export class FakeRegistry implements RouteRegistry {
     return this.hosts.get(host) ?? UNKNOWN;
   }
 
+  isRaw(): boolean {
+    return false;
+  }
+
   resolvePort(port: number): Resolution {
     return this.ports.get(port) ?? UNKNOWN;
   }

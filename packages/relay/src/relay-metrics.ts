@@ -3,6 +3,7 @@ import type { AgentSession } from './agents/agent-session.ts';
 import { Metrics, type Reading } from './observe/metrics.ts';
 import { addProcessMetrics } from './observe/process-metrics.ts';
 import type { RelayInsides } from './relay.ts';
+import { tlsRows } from './tls-metrics.ts';
 
 type Row = readonly [name: string, help: string, read: () => Reading, label?: string];
 
@@ -19,7 +20,8 @@ export function relayMetrics(insides: () => RelayInsides | undefined, version: s
     const of = insides();
     return of === undefined ? {} : pick(of);
   };
-  for (const [name, help, read, label] of [...agentRows(from), ...visitorRows(from), ...routeRows(from)]) {
+  const rows = [...agentRows(from), ...visitorRows(from), ...routeRows(from), ...tlsRows(() => insides()?.tls)];
+  for (const [name, help, read, label] of rows) {
     const options = { name, help, read, ...(label === undefined ? {} : { label }) };
     if (name.endsWith('_total')) metrics.counter(options);
     else metrics.gauge(options);

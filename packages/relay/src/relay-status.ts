@@ -1,6 +1,7 @@
 /** What a relay says of itself at `/api/status`. */
 import type { AgentSession } from './agents/agent-session.ts';
 import type { RelayInsides } from './relay.ts';
+import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
 interface SessionStatus {
   /** The first characters of its id; the whole of it would be half a secret. */
@@ -30,6 +31,17 @@ export interface RelayStatus {
   readonly uptime_s: number;
   readonly draining: boolean;
   readonly sessions: readonly SessionStatus[];
+  /** Those ordered from an authority, and those wanted. */
+  readonly certificates: readonly CertificateLine[];
+}
+
+interface CertificateLine {
+  readonly names: readonly string[];
+  readonly expires: string | null;
+  readonly renews: string | null;
+  readonly failures: number;
+  readonly next_try: string | null;
+  readonly last_error: string | null;
 }
 
 export function relayStatus(insides: RelayInsides, version: string, uptimeSeconds: number): RelayStatus {
@@ -38,7 +50,23 @@ export function relayStatus(insides: RelayInsides, version: string, uptimeSecond
     uptime_s: Math.round(uptimeSeconds),
     draining: insides.draining,
     sessions: [...insides.agentDoor.sessions].map(sessionStatus),
+    certificates: (insides.tls?.certificates ?? []).map(certificateLine),
   };
+}
+
+function certificateLine(status: CertificateStatus): CertificateLine {
+  return {
+    names: status.names,
+    expires: isoOf(status.notAfterMs),
+    renews: isoOf(status.renewAtMs),
+    failures: status.failures,
+    next_try: status.nextTryAtMs === 0 ? null : isoOf(status.nextTryAtMs),
+    last_error: status.lastError ?? null,
+  };
+}
+
+function isoOf(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
 }
 
 function sessionStatus(session: AgentSession): SessionStatus {

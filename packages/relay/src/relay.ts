@@ -233,6 +233,8 @@ export class Relay {
       proxyProtocolFrom: new TrustedAddresses(this.#config.proxyProtocolFrom),
       isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
       acceptHttp: (socket, visitor) => this.#httpDoor.accept(socket, 'https', undefined, visitor),
+      acceptH2: (socket, visitor) =>
+        this.#httpDoor.h2.acceptH2(socket, { scheme: 'https', covers: (host) => visitor.serves(host) }),
     });
     const redirect = new RedirectDoor({
       challengeAnswer: (path) => certificates.challenges.httpAnswer(path),

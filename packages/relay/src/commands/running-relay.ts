@@ -52,13 +52,14 @@ export class RunningRelay {
   /** The admin address first: whoever watches sees the start. Resolves with what the log is to say of it. */
   async start(): Promise<Listening> {
     const adminPort = await this.#admin?.start(this.#adminFd);
-    const { httpPort, url } = await this.relay.start();
+    const { httpPort, httpsPort, url } = await this.relay.start();
     this.#started = true;
     const bound = (address: ListenAddress, port: number): string => printListenAddress({ ...address, port });
-    const { admin, domains, tcp } = this.#config;
+    const { admin, domains, tcp, tls } = this.#config;
     return {
       version: this.#world.version,
       http: bound(this.#config.http, httpPort),
+      ...(tls === undefined || httpsPort === undefined ? {} : { https: bound(tls.listen, httpsPort) }),
       ...(admin === undefined || adminPort === undefined ? {} : { admin: bound(admin, adminPort) }),
       ...(tcp.ports.length === 0 ? {} : { tcp_ports: formatPortRanges(tcp.ports) }),
       domains,

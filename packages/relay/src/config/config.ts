@@ -19,6 +19,51 @@ export interface PublicUrl {
   readonly port: number;
 }
 
+/** Files of a certificate chain and its key, PEM. */
+export interface CertificatePair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export type ChallengeChoice = 'auto' | 'http-01' | 'tls-alpn-01' | 'dns-01';
+
+/** Certificates ordered from an authority (RFC 8555). */
+export interface AcmeConfig {
+  readonly directoryUrl: string;
+  readonly email: string | undefined;
+  readonly externalAccount: { readonly kid: string; readonly hmacKeyFile: string } | undefined;
+  readonly profile: string | undefined;
+  /** PEM of the authority that signed the directory's own certificate. */
+  readonly caFile: string | undefined;
+  readonly challenge: ChallengeChoice;
+}
+
+/** The delegated zone in which this relay proves wildcards. */
+export interface DnsConfig {
+  readonly zone: string;
+  readonly listen: ListenAddress;
+  readonly nameServer: string;
+}
+
+export interface TlsConfig {
+  readonly listen: ListenAddress;
+  /** `http` answers validations and sends everybody else to https. */
+  readonly redirectHttp: boolean;
+  /** Absolute paths. */
+  readonly certificates: readonly CertificatePair[];
+  readonly selfSigned: boolean;
+  readonly acme: AcmeConfig | undefined;
+  readonly dns: DnsConfig | undefined;
+}
+
+export interface CustomDomainsConfig {
+  readonly enabled: boolean;
+  /** `host:port` of the DNS servers asked; empty: those of the system. */
+  readonly resolvers: readonly string[];
+  readonly perOwnerPerDay: number;
+  readonly perHour: number;
+}
+
 export interface RelayLimits {
   /** Agents' sessions, those within their grace time included. */
   readonly maxSessions: number;
@@ -46,6 +91,11 @@ export interface RelayConfig {
   /** At least one, lower case; the first is the default. */
   readonly domains: readonly [string, ...string[]];
   readonly http: ListenAddress;
+  /** Undefined: no TLS here. */
+  readonly tls: TlsConfig | undefined;
+  readonly customDomains: CustomDomainsConfig;
+  /** Load balancers whose connections begin with a PROXY protocol header. */
+  readonly proxyProtocolFrom: readonly string[];
   readonly publicUrl: PublicUrl | undefined;
   /** Folder of the store, absolute. */
   readonly dataDir: string;
@@ -71,10 +121,20 @@ export interface RelayConfig {
   readonly logLevel: LogLevel;
 }
 
-/** Scheme, host and port of a public name, as visitors are to write them; `listenPort` is the port actually bound. */
-export function publicUrlOf(config: RelayConfig, host: string, listenPort: number): string {
-  const { scheme, port } = config.publicUrl ?? { scheme: 'http', port: listenPort };
-  return `${scheme}://${host}${port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`}`;
+/** The ports actually bound. */
+export interface ListenPorts {
+  readonly http: number;
+  /** Undefined: no https. */
+  readonly https?: number | undefined;
+}
+
+/** Scheme, host and port of a public name, as visitors are to write them. */
+export function publicUrlOf(config: RelayConfig, host: string, ports: ListenPorts): string {
+  const { scheme, port } =
+    config.publicUrl ??
+    (ports.https === undefined ? { scheme: 'http', port: ports.http } : { scheme: 'https', port: ports.https });
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return `${scheme}://${shown}${port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`}`;
 }
 
 /** As Node's `listen` wants it. */

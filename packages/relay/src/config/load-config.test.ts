@@ -118,10 +118,10 @@ describe('the configuration', () => {
 
   it('prints public URLs without the port that goes without saying', () => {
     const plain = loadConfig({ workingDir: '/' }).config;
-    expect(publicUrlOf(plain, 'x.localhost', 8080)).toBe('http://x.localhost:8080');
-    expect(publicUrlOf(plain, 'x.localhost', 80)).toBe('http://x.localhost');
+    expect(publicUrlOf(plain, 'x.localhost', { http: 8080 })).toBe('http://x.localhost:8080');
+    expect(publicUrlOf(plain, 'x.localhost', { http: 80 })).toBe('http://x.localhost');
     const behind = loadConfig({ flags: { public_url: 'https://t.example.com' }, workingDir: '/' }).config;
-    expect(publicUrlOf(behind, 'x.t.example.com', 8080)).toBe('https://x.t.example.com');
+    expect(publicUrlOf(behind, 'x.t.example.com', { http: 8080 })).toBe('https://x.t.example.com');
   });
 });
 

@@ -4,6 +4,7 @@ import type { RelayConfig } from './config.ts';
 import { type RawValue, readConfigText } from './config-file.ts';
 import { ConfigError, type ConfigFault, nearest, type Source } from './faults.ts';
 import { isLoopback, isLoopbackHost } from './loopback.ts';
+import { tlsConfigOf, tlsFaults } from './tls-config.ts';
 import { environmentName, flagName, OPTION_PATHS, type OptionPath, type OptionValues, optionAt } from './options.ts';
 
 export interface ConfigSources {
@@ -47,7 +48,7 @@ export function loadConfig(input: ConfigSources): LoadedConfig {
   }
   // Every value has been through its schema or is the default.
   const typed = values as OptionValues;
-  const config = toConfig(typed, baseDirOf(sources.get('data'), input));
+  const config = toConfig(typed, baseDirOf(sources.get('data'), input), (path) => baseDirOf(sources.get(path), input));
   faults.push(...faultsOfWhole(config, typed, (path) => sources.get(path) ?? { kind: 'default' }));
   if (faults.length > 0) throw new ConfigError(faults.sort(byPlace));
   return { config: deepFreeze(config), values: typed, sources, warnings: mistypedVariables(input.environment ?? {}) };
@@ -86,11 +87,19 @@ function baseDirOf(source: Source | undefined, { file, workingDir }: ConfigSourc
   return file === undefined || typed ? workingDir : dirname(resolve(workingDir, file.path));
 }
 
-function toConfig(values: OptionValues, baseDir: string): RelayConfig {
+function toConfig(values: OptionValues, baseDir: string, baseDirFor: (path: OptionPath) => string): RelayConfig {
   const [firstDomain = values.public_url?.host ?? 'localhost', ...otherDomains] = values.domain;
   return {
     domains: [firstDomain, ...otherDomains],
     http: values.http,
+    tls: tlsConfigOf(values, firstDomain, baseDirFor),
+    customDomains: {
+      enabled: values['custom_domains.enabled'],
+      resolvers: values['custom_domains.resolvers'],
+      perOwnerPerDay: values['custom_domains.per_owner_per_day'],
+      perHour: values['custom_domains.per_hour'],
+    },
+    proxyProtocolFrom: values['proxy_protocol.from'],
     publicUrl: values.public_url,
     dataDir: resolve(baseDir, values.data),
     admin: values.admin === 'off' ? undefined : values.admin,
@@ -144,9 +153,10 @@ function* faultsOfWhole(
       `its host ${config.publicUrl.host} is none of the domains (${config.domains.join(', ')})`,
     );
   }
+  yield* tlsFaults(config, values, fault);
   const repeated = config.domains.find((domain, index) => config.domains.indexOf(domain) !== index);
   if (repeated !== undefined) yield fault('domain', `${repeated} is given twice`);
-  const taken = [config.http.port, config.admin?.port].find((port) => port !== undefined && holds(config, port));
+  const taken = [config.http.port, config.tls?.listen.port, config.admin?.port].find((port) => port !== undefined && holds(config, port));
   if (taken !== undefined) yield fault('tcp.ports', `port ${taken} is among them, but the relay itself listens there`);
   if (
     config.admin !== undefined &&
@@ -161,6 +171,7 @@ function* faultsOfWhole(
 function reachableFromOutside(config: RelayConfig): string[] {
   const found: string[] = [];
   if (!isLoopback(config.http)) found.push('http');
+  if (config.tls !== undefined && !isLoopback(config.tls.listen)) found.push('https');
   if (config.admin !== undefined && !isLoopback(config.admin)) found.push('admin');
   if (config.tcp.ports.length > 0 && !isLoopbackHost(config.tcp.address ?? '')) found.push('tcp.address');
   return found;

@@ -6,8 +6,11 @@ import {
   addressBlock,
   choice,
   count,
+  certificatePair,
   domainName,
+  domainOrAddress,
   duration,
+  email,
   ipAddress,
   list,
   listenAddress,
@@ -15,11 +18,13 @@ import {
   type OptionType,
   portRanges,
   publicUrl,
+  secureUrl,
   size,
   text,
+  word,
   yesNo,
 } from './scalars.ts';
-import type { ListenAddress } from './config.ts';
+import type { CertificatePair, ListenAddress } from './config.ts';
 import type { PortRange } from './port-ranges.ts';
 
 export interface Option<T> {
@@ -47,12 +52,13 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const none: readonly string[] = [];
 const noPorts: readonly PortRange[] = [];
+const noPairs: readonly CertificatePair[] = [];
 const loopback = (port: number): ListenAddress => ({ host: '127.0.0.1', port });
 
 /** By path in the file. The order is that of the documentation. */
 const OPTIONS = {
   domain: option(
-    list(domainName, 64),
+    list(domainOrAddress, 64),
     none,
     'Domains whose subdomains tunnels get; the first is the default one. DNS must lead `*.<domain>` to this relay. Default: the host of `public_url`, else `localhost`.',
   ),
@@ -60,6 +66,16 @@ const OPTIONS = {
     listenAddress,
     loopback(8080),
     'Where visitors and agents reach the relay over HTTP. `:80` is every address of the machine.',
+  ),
+  https: option(
+    listenAddressOrOff,
+    'off',
+    'Where visitors and agents reach the relay over HTTPS, such as `:443`. Needs certificates: `acme.email`, `tls.certificates` or `tls.self_signed`.',
+  ),
+  redirect_http: option(
+    yesNo,
+    true,
+    'With `https`: `http` answers validations of the certificate authority and sends everybody else to https, agents included. `false`: it serves as without https.',
   ),
   public_url: option(
     optional(publicUrl),
@@ -122,6 +138,107 @@ const OPTIONS = {
     choice('debug', 'info', 'warn', 'error', 'off'),
     'info',
     'How much is logged, one JSON line per event on standard error.',
+  ),
+
+  'proxy_protocol.from': option(
+    list(addressBlock, 1024),
+    none,
+    'Load balancers in front of `https` and `http` whose connections must begin with a PROXY protocol header (v1 or v2), which is believed.',
+    FILE_ONLY,
+  ),
+
+  'tls.certificates': option(
+    list(certificatePair, 1000),
+    noPairs,
+    'Certificates of your own, as `- { cert: chain.pem, key: key.pem }`; read again when the files change. They go before those ordered.',
+    FILE_ONLY,
+  ),
+  'tls.self_signed': option(
+    yesNo,
+    false,
+    'Make a certificate that nobody trusts by itself, for trying things out.',
+    FILE_ONLY,
+  ),
+
+  'acme.email': option(
+    optional(email),
+    undefined,
+    'Orders certificates, and tells the certificate authority whom to write to. Giving it means that you agree to the authority’s terms.',
+  ),
+  'acme.directory': option(
+    optional(secureUrl),
+    undefined,
+    'Directory of the certificate authority; giving it means that you agree to its terms. Default: Let’s Encrypt, when `acme.email` is set.',
+    FILE_ONLY,
+  ),
+  'acme.challenge': option(
+    choice('auto', 'http-01', 'tls-alpn-01', 'dns-01'),
+    'auto',
+    'How names are proven. `auto`: whatever can work, one after the other.',
+    FILE_ONLY,
+  ),
+  'acme.profile': option(
+    optional(word),
+    undefined,
+    'Profile of the certificates ordered, where the authority has several. Default: `shortlived` for IP addresses, else the authority’s own choice.',
+    FILE_ONLY,
+  ),
+  'acme.eab_kid': option(
+    optional(word),
+    undefined,
+    'Key id of an external account, for authorities that want one.',
+    FILE_ONLY,
+  ),
+  'acme.eab_hmac_key_file': option(
+    optional(text),
+    undefined,
+    'File with the HMAC key (base64url) of the external account.',
+    FILE_ONLY,
+  ),
+  'acme.ca_file': option(
+    optional(text),
+    undefined,
+    'PEM of the authority that signed the directory’s own certificate, when it is a private one.',
+    FILE_ONLY,
+  ),
+
+  'dns.zone': option(
+    optional(domainName),
+    undefined,
+    'A zone delegated to this relay, such as `_acme-challenge.tunnel.example.com`, in which it proves wildcard certificates by itself.',
+    FILE_ONLY,
+  ),
+  'dns.listen': option(listenAddress, { port: 53 }, 'Where it answers for that zone, UDP and TCP.', FILE_ONLY),
+  'dns.name_server': option(
+    optional(domainName),
+    undefined,
+    'The name server’s host name, as the zone is delegated to it. Default: the first domain.',
+    FILE_ONLY,
+  ),
+
+  'custom_domains.enabled': option(
+    yesNo,
+    true,
+    'Let users bring domains of their own, once DNS shows that they are theirs.',
+    FILE_ONLY,
+  ),
+  'custom_domains.resolvers': option(
+    list(word, 8),
+    none,
+    'DNS servers (`address:port`) asked for that. Default: those of the system.',
+    FILE_ONLY,
+  ),
+  'custom_domains.per_owner_per_day': option(
+    count(0, 100_000),
+    5,
+    'New certificates for one user’s domains in 24 hours.',
+    FILE_ONLY,
+  ),
+  'custom_domains.per_hour': option(
+    count(0, 100_000),
+    30,
+    'New certificates for domains of all users in an hour.',
+    FILE_ONLY,
   ),
 
   'limits.max_sessions': option(

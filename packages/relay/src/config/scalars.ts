@@ -1,7 +1,7 @@
 /** The types of options: how each is read from text or from a YAML value, and how it is printed again. */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import type { ListenAddress, PublicUrl } from './config.ts';
+import type { CertificatePair, ListenAddress, PublicUrl } from './config.ts';
 import { formatPortRanges, parsePortRanges, type PortRange } from './port-ranges.ts';
 
 /** What a YAML scalar, an environment variable or a flag brings. */
@@ -169,6 +169,59 @@ export const domainName: OptionType<string> = scalarType(
   },
   (value) => value,
 );
+
+/** A relay without a domain is known by its address; tunnels then get ports. */
+export const domainOrAddress: OptionType<string> = scalarType(
+  'host name or IP address',
+  'a domain such as tunnel.example.com (without scheme, port, path or *), or the public IP address of a relay that has none',
+  (value) => {
+    const bare = value.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+    if (isIP(bare) !== 0) return bare;
+    const name = bare.replace(/\.$/, '');
+    return HOST_NAME.test(name) && !/^[\d.]+$/.test(name) ? name : undefined;
+  },
+  (value) => value,
+);
+
+export const secureUrl: OptionType<string> = scalarType(
+  'URL',
+  'an https URL',
+  (value) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    const isLocal = url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
+    return url?.protocol === 'https:' || isLocal ? value : undefined;
+  },
+  (value) => value,
+);
+
+export const email: OptionType<string> = scalarType(
+  'e-mail address',
+  'an e-mail address',
+  (value) => (/^[^\s@<>]+@[^\s@<>]+$/.test(value) ? value : undefined),
+  (value) => value,
+);
+
+export const word: OptionType<string> = scalarType(
+  'text',
+  'one word',
+  (value) => (/^[\x21-\x7e]{1,256}$/.test(value) ? value : undefined),
+  (value) => value,
+);
+
+const pairMapping = z.strictObject(
+  { cert: z.string().min(1), key: z.string().min(1) },
+  { error: 'must be { cert: file, key: file }' },
+);
+
+/** In the file `{ cert: chain.pem, key: key.pem }`; as text `chain.pem:key.pem`. */
+export const certificatePair: OptionType<CertificatePair> = {
+  name: 'certificate and key',
+  schema: z.preprocess((value) => {
+    const match = typeof value === 'string' ? /^([^:]+):([^:]+)$/.exec(value) : null;
+    return match === null ? value : { cert: match[1], key: match[2] };
+  }, pairMapping),
+  print: ({ cert, key }) => `${cert}:${key}`,
+};
 
 export const addressBlock: OptionType<string> = scalarType(
   'IP address or CIDR block',

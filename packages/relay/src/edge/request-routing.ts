@@ -3,6 +3,7 @@ import type { ExchangeRequest, Fields, RequestHead } from '@porthole/protocol';
 import { forwardableRequestFields } from '@porthole/protocol/http1';
 import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
+import type { VisitorTls } from './visitor-tls.ts';
 
 /** Who is at the other end of a connection. */
 export interface VisitorOrigin {
@@ -13,6 +14,8 @@ export interface VisitorOrigin {
   readonly scheme: 'http' | 'https';
   /** The version of HTTP it speaks, for `Via`. Default: what the request says. */
   readonly version?: '2';
+  /** What the handshake said, when TLS ended here. */
+  readonly tls?: VisitorTls | undefined;
 }
 
 /** Throws LOOP_DETECTED. */

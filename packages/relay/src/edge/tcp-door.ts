@@ -85,7 +85,7 @@ export class TcpDoor implements PublicPorts {
       socket.on('error', () => undefined).resetAndDestroy();
       return;
     }
-    const visitor = new TcpVisitor(socket, port, address, this.#parts, () => {
+    const visitor = new TcpVisitor(socket, { port }, address, this.#parts, () => {
       this.#visitors.delete(visitor);
       limits.leave(address);
       if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();

@@ -1,7 +1,7 @@
-/** One raw visitor: finds the port's target, waits for it when it is away, then lets bytes flow. */
+/** One raw visitor of a port or, with TLS passed through, of a host: finds its target, waits for it when it is away, then lets bytes flow. */
 import type * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
-import type { Resolution } from '../routing/registry.ts';
+import type { Address, Resolution } from '../routing/registry.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { VisitorOutput } from './visitor-output.ts';
@@ -9,17 +9,17 @@ import { WaitingVisitor } from './waiting.ts';
 
 export class TcpVisitor {
   readonly #socket: net.Socket;
-  readonly #port: number;
+  readonly #where: Address;
   readonly #address: string;
   readonly #parts: EdgeParts;
   readonly #onGone: () => void;
   readonly #pipe: RawPipe;
   #waiting: WaitingVisitor | undefined;
 
-  /** Nothing must have been read of the socket. */
-  constructor(socket: net.Socket, port: number, address: string, parts: EdgeParts, onGone: () => void) {
+  /** Nothing must have been read of the socket, or all of it put back. */
+  constructor(socket: net.Socket, where: Address, address: string, parts: EdgeParts, onGone: () => void) {
     this.#socket = socket;
-    this.#port = port;
+    this.#where = where;
     this.#address = address;
     this.#parts = parts;
     this.#onGone = onGone;
@@ -39,7 +39,8 @@ export class TcpVisitor {
     socket.on('drain', () => pipe.visitorDrained());
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed());
-    this.#resolved(registry.resolvePort(this.#port));
+    const where = this.#where;
+    this.#resolved('host' in where ? registry.resolveHost(where.host) : registry.resolvePort(where.port));
   }
 
   destroy(): void {
@@ -55,7 +56,7 @@ export class TcpVisitor {
 
   #wait(): void {
     const { registry, counters, timeouts } = this.#parts;
-    this.#waiting = WaitingVisitor.start(registry, { port: this.#port }, timeouts.waitMs, counters, (resolution) => {
+    this.#waiting = WaitingVisitor.start(registry, this.#where, timeouts.waitMs, counters, (resolution) => {
       if (resolution.state === 'away') this.destroy();
       else this.#resolved(resolution);
     });
@@ -68,7 +69,7 @@ export class TcpVisitor {
       visitorAddress: this.#address,
       visitorPort: socket.remotePort ?? 0,
       localAddress: socket.localAddress ?? '',
-      localPort: socket.localPort ?? this.#port,
+      localPort: socket.localPort ?? ('port' in this.#where ? this.#where.port : 0),
     };
     try {
       this.#pipe.start(resolution.target.openRaw(opening, this.#pipe));

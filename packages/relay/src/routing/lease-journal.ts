@@ -9,6 +9,7 @@ export interface RecordedLease {
   readonly address: Address;
   readonly identity: string;
   readonly epoch: number;
+  readonly raw?: boolean;
 }
 
 const HOST_PREFIX = 'leases/host/';
@@ -32,7 +33,11 @@ export class LeaseJournal {
   }
 
   held(lease: RecordedLease): void {
-    this.#mark(keyOf(lease.address), { identity: lease.identity, epoch: lease.epoch });
+    this.#mark(keyOf(lease.address), {
+      identity: lease.identity,
+      epoch: lease.epoch,
+      ...(lease.raw === true ? { raw: true } : {}),
+    });
   }
 
   freed(address: Address): void {
@@ -72,7 +77,7 @@ function parseLease(key: string, value: JsonValue): RecordedLease | undefined {
   if (typeof value !== 'object' || value === null || !('identity' in value)) return undefined;
   const { identity, epoch } = value;
   if (typeof identity !== 'string' || typeof epoch !== 'number') return undefined;
-  if (key.startsWith(HOST_PREFIX)) return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch };
+  if (key.startsWith(HOST_PREFIX)) return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch, ...('raw' in value && value['raw'] === true ? { raw: true } : {}) };
   const port = Number(key.slice(PORT_PREFIX.length));
   return key.startsWith(PORT_PREFIX) && Number.isInteger(port) ? { address: { port }, identity, epoch } : undefined;
 }

@@ -9,6 +9,7 @@ export interface ClaimRequest {
   readonly label: string;
   readonly pool: boolean;
   readonly vacant: boolean;
+  readonly raw?: boolean;
   readonly maxTunnels?: number | undefined;
 }
 
@@ -32,6 +33,7 @@ export interface RouteHolder {
 export interface RouteUpdate {
   readonly address: Address;
   readonly identity: string;
+  readonly raw?: boolean;
   readonly holders?: readonly RouteHolder[];
 }
 

@@ -16,6 +16,8 @@ export interface Claim {
   readonly vacant?: boolean;
   /** How many claims the identity may have standing, this one included; TUNNEL_LIMIT past it. Absent: no such limit. */
   readonly maxTunnels?: number | undefined;
+  /** Of a host: visitors' TLS connections go to the target as they are. */
+  readonly raw?: boolean;
   /** Called once when the claim ends against its holder's will (taken over, revoked). */
   readonly onLost: (code: ErrorCode, detail: string) => void;
 }
@@ -58,6 +60,8 @@ export interface RouteRegistry {
   /** On the path of every request: one Map look-up. `host` is lower case without port or trailing dot. */
   resolveHost(host: string): Resolution;
   resolvePort(port: number): Resolution;
+  /** Whether TLS connections for the host go to its target as they are, also while that is away. */
+  isRaw(host: string): boolean;
   /** Undefined when as many requests wait already as may (per address and in all). */
   wait(address: Address, timeoutMs: number): Waiting | undefined;
 }

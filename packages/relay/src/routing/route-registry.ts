@@ -51,10 +51,11 @@ export class LocalRouteRegistry implements RouteRegistry {
 
   /** Keeps the addresses an earlier run had given away for their identities, for the grace time from now. */
   async start(): Promise<void> {
-    for (const { address, identity, epoch } of (await this.#journal?.load()) ?? []) {
+    for (const { address, identity, epoch, raw } of (await this.#journal?.load()) ?? []) {
       this.#epoch = Math.max(this.#epoch, epoch);
       if (this.#slotOf(address) !== undefined) continue;
       const slot = new Slot(address, identity);
+      slot.raw = raw === true;
       slot.cancelOrphanGrace = this.#schedule(() => {
         slot.cancelOrphanGrace = undefined;
         this.#free(slot);
@@ -96,6 +97,10 @@ export class LocalRouteRegistry implements RouteRegistry {
   resolvePort(port: number): Resolution {
     const slot = this.#ports.get(port);
     return slot === undefined ? UNKNOWN : slot.resolve();
+  }
+
+  isRaw(host: string): boolean {
+    return this.#hosts.get(host)?.raw === true;
   }
 
   wait(address: Address, timeoutMs: number): Waiting | undefined {
@@ -156,9 +161,10 @@ export class LocalRouteRegistry implements RouteRegistry {
     this.#epoch += 1;
     const ready: Resolution = { state: 'ready', target: claim.target };
     const holder: Holder = { claim, epoch: this.#epoch, ready, away: false, retired: false, cancelGrace: undefined };
+    slot.raw = claim.raw === true;
     slot.add(holder);
     this.#count(claim.identity, 1);
-    this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch });
+    this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch, raw: slot.raw });
     this.#waitRoom.dismiss(slot, () => slot.resolve());
     this.#onChanged(slot);
     const { address, identity } = claim;
@@ -246,7 +252,7 @@ export class LocalRouteRegistry implements RouteRegistry {
 
 /** Only those share who both said so. */
 function joinsPool(slot: Slot, claim: Claim): boolean {
-  return claim.pool && slot.holders.every((holder) => holder.claim.pool);
+  return claim.pool && slot.raw === (claim.raw === true) && slot.holders.every((holder) => holder.claim.pool);
 }
 
 function nameOf(address: Address): string {

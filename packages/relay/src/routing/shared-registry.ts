@@ -74,6 +74,10 @@ export class SharedRouteRegistry implements RouteRegistry {
     return slot === undefined ? UNKNOWN : slot.resolve();
   }
 
+  isRaw(host: string): boolean {
+    return this.#hosts.get(host)?.raw === true;
+  }
+
   wait(address: Address, timeoutMs: number): Waiting | undefined {
     const slot = this.#slotOf(address);
     const now = slot === undefined ? UNKNOWN : slot.resolve();
@@ -84,7 +88,7 @@ export class SharedRouteRegistry implements RouteRegistry {
   async claim(claim: Claim): Promise<ClaimOutcome> {
     if (this.#closed) return { ok: false, code: 'GOING_AWAY', detail: '' };
     const { address, identity, pool, maxTunnels, target } = claim;
-    const request = { address, identity, pool, maxTunnels, label: target.label, vacant: claim.vacant === true };
+    const request = { address, identity, pool, maxTunnels, label: target.label, vacant: claim.vacant === true, raw: claim.raw === true };
     const reply = await this.#options.link.claim(request, (lease) => this.#own.set(lease, { claim, away: false }));
     return reply.ok ? { ok: true, lease: this.#lease(reply.lease, claim) } : reply;
   }
@@ -102,6 +106,7 @@ export class SharedRouteRegistry implements RouteRegistry {
       return;
     }
     const kept = slot ?? this.#keep(new Slot(update.address, update.identity));
+    kept.raw = update.raw === true;
     kept.removeAll();
     for (const holder of update.holders) kept.add(this.#holderOf(holder));
     if (kept.resolve().state !== 'away') this.#waitRoom.dismiss(kept, () => kept.resolve());

@@ -20,6 +20,8 @@ export class Slot {
   readonly identity: string;
   /** An earlier run of the relay gave the address to the identity; nobody has claimed it again yet. */
   cancelOrphanGrace: (() => void) | undefined = undefined;
+  /** Visitors' TLS connections go to the target as they are. */
+  raw = false;
   readonly #holders: Holder[] = [];
   #ready: Holder[] = [];
   #turn = 0;

@@ -1,0 +1,106 @@
+/**
+ * Port 80 beside an HTTPS address: answers an authority's validations and sends everybody else to https. Nothing else is
+ * served here, and no agent is let in, because its token would travel in the clear.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { PortholeError } from '@porthole/protocol';
+import { normalHostName, isAddressLiteral } from '../tls/host-name.ts';
+import type { HttpDoorAddress } from './http-door.ts';
+
+export interface RedirectDoorParts {
+  /** The body for a validation's path; undefined when nobody asked for it. */
+  readonly challengeAnswer: (path: string) => Promise<string | undefined>;
+  /** Where visitors of a host are to go, without a slash at the end. `host` without port, lower case. */
+  readonly secureUrlOf: (host: string) => string;
+  readonly maxVisitors: number;
+  readonly reportBug: (error: unknown) => void;
+}
+
+const CHALLENGE_PREFIX = '/.well-known/acme-challenge/';
+
+export class RedirectDoor {
+  readonly #parts: RedirectDoorParts;
+  readonly #server: Server;
+
+  constructor(parts: RedirectDoorParts) {
+    this.#parts = parts;
+    this.#server = createServer({
+      requestTimeout: 10_000,
+      headersTimeout: 5_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 16 * 1024,
+    });
+    this.#server.maxConnections = parts.maxVisitors;
+    this.#server.on('request', (request, response) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        parts.reportBug(error);
+        response.destroy();
+      });
+    });
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    });
+  }
+
+  /** Rejects with ADDRESS_IN_USE. */
+  start(address: HttpDoorAddress): Promise<AddressInfo> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause: NodeJS.ErrnoException) => {
+        reject(
+          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
+        );
+      });
+      server.listen({ ...address, backlog: 4096 }, () => {
+        server.removeAllListeners('error').on('error', () => undefined);
+        resolve(server.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const target = request.url ?? '/';
+    request.resume();
+    if (target.startsWith(CHALLENGE_PREFIX) && request.method === 'GET') {
+      const body = await this.#parts.challengeAnswer(target);
+      if (body !== undefined) {
+        response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': body.length }).end(body);
+        return;
+      }
+    }
+    const host = hostOf(request.headers.host);
+    // An absolute target or none that is a path would not be the visitor's own words behind our host.
+    if (host === undefined || !target.startsWith('/')) {
+      response.writeHead(400, { 'content-length': 0, connection: 'close' }).end();
+      return;
+    }
+    const location = `${this.#parts.secureUrlOf(host)}${target}`;
+    const text = `This address is ${location}\n`;
+    // 308 keeps method and body (RFC 9110 section 15.4.9).
+    response.writeHead(308, {
+      location,
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+      'cache-control': 'no-store',
+    });
+    response.end(request.method === 'HEAD' ? undefined : text);
+  }
+}
+
+function hostOf(field: string | undefined): string | undefined {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::\d{1,5})?$/.exec(field ?? '');
+  const host = match?.[1];
+  if (host === undefined) return undefined;
+  return isAddressLiteral(host) ? host.toLowerCase() : normalHostName(host);
+}

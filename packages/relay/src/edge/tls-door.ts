@@ -1,0 +1,290 @@
+/**
+ * The public HTTPS address. Looks at each connection's ClientHello and sends it where it belongs: to an authority's
+ * validation, as it is to a tunnel that ends TLS by itself, or through TLS to the HTTP door. Owns the listening socket.
+ */
+import * as net from 'node:net';
+import * as tls from 'node:tls';
+import { PortholeError } from '@porthole/protocol';
+import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
+import type { ProxyHeader } from '../tls/proxy-protocol.ts';
+import type { ServingCertificates } from '../tls/serving-certificates.ts';
+import { serverTlsOptions } from '../tls/certificate-index.ts';
+import type { EdgeParts } from './edge-parts.ts';
+import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-open.ts';
+import { HandshakePace } from './handshake-pace.ts';
+import type { HttpDoorAddress } from './http-door.ts';
+import { type PeekOutcome, peekOpening, standFor } from './opening-peek.ts';
+import { TcpVisitor } from './tcp-visitor.ts';
+import { type TlsCounters } from './tls-counters.ts';
+import { plainAddress, type TrustedAddresses } from './trusted-addresses.ts';
+import { VisitorTls } from './visitor-tls.ts';
+
+export interface TlsDoorParts extends EdgeParts {
+  readonly certificates: ServingCertificates;
+  readonly tlsCounters: TlsCounters;
+  /** Load balancers whose connections begin with a PROXY protocol header. */
+  readonly proxyProtocolFrom: TrustedAddresses;
+  /** Whether a name is one of the relay's, a tunnel's or its own, so that the default certificate is of use. */
+  readonly isOurs: (host: string) => boolean;
+  /** Visitors behind TLS who speak HTTP/1.1. */
+  readonly acceptHttp: (socket: tls.TLSSocket, visitor: VisitorTls) => void;
+  /** Those who speak HTTP/2; absent: it is not offered. */
+  readonly acceptH2?: ((socket: tls.TLSSocket, visitor: VisitorTls) => void) | undefined;
+  /** Default 5,000. */
+  readonly helloTimeoutMs?: number;
+  /** For a handshake after its hello, in milliseconds. Default 10,000. */
+  readonly handshakeTimeoutMs?: number;
+  readonly halfOpen?: HalfOpenLimits;
+}
+
+const HELLO_TIMEOUT_MS = 5_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+export class TlsDoor {
+  readonly #parts: TlsDoorParts;
+  readonly #server: net.Server;
+  readonly #tls: tls.Server;
+  readonly #challenges: tls.Server;
+  readonly #halfOpen: HalfOpenSockets;
+  readonly #pace = new HandshakePace();
+  readonly #raw = new Set<TcpVisitor>();
+  /** What is known of a connection whose handshake is under way. */
+  readonly #inHandshake = new WeakMap<net.Socket, string>();
+  #isDraining = false;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(parts: TlsDoorParts) {
+    this.#parts = parts;
+    this.#halfOpen = new HalfOpenSockets(parts.halfOpen ?? HALF_OPEN_LIMITS);
+    this.#server = net.createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+    });
+    this.#server.on('connection', (socket) => this.#accept(socket));
+    this.#tls = this.#makeTlsServer();
+    this.#challenges = this.#makeChallengeServer();
+    parts.certificates.onDefault((options) => this.#tls.setSecureContext({ ...serverTlsOptions, ...options }));
+    parts.certificates.onTicketKeys((keys) => this.#tls.setTicketKeys(keys));
+  }
+
+  /** Connections that have not got through their handshake. */
+  get halfOpen(): number {
+    return this.#halfOpen.size;
+  }
+
+  /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
+  start(address: HttpDoorAddress): Promise<net.AddressInfo> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause: NodeJS.ErrnoException) => {
+        reject(
+          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
+        );
+      });
+      server.listen({ ...address, backlog: 4096 }, () => {
+        // Running out of file descriptors is reported here; the listener goes on.
+        server.removeAllListeners('error').on('error', () => undefined);
+        resolve(server.address() as net.AddressInfo);
+      });
+    });
+  }
+
+  /** Stops listening; resolves when the last raw visitor has left, or cuts those who are left at the deadline. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#server.close();
+    if (this.#raw.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        for (const visitor of this.#raw) visitor.destroy();
+      }, deadlineMs);
+      this.#whenEmpty.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** At once. Idempotent. */
+  async close(): Promise<void> {
+    this.#halfOpen.destroyAll();
+    await this.drain(0);
+  }
+
+  #accept(socket: net.Socket): void {
+    const { proxyProtocolFrom, tlsCounters, helloTimeoutMs } = this.#parts;
+    const address = plainAddress(socket.remoteAddress);
+    tlsCounters.acceptedTotal += 1;
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#halfOpen.leave(socket));
+    this.#halfOpen.enter(socket, address);
+    const proxyHeader = proxyProtocolFrom.has(address);
+    peekOpening(socket, { proxyHeader, timeoutMs: helloTimeoutMs ?? HELLO_TIMEOUT_MS }, (outcome) =>
+      this.#looked(socket, outcome),
+    );
+  }
+
+  #looked(socket: net.Socket, outcome: PeekOutcome): void {
+    if (outcome.state === 'hello') {
+      this.#heard(socket, outcome.hello, outcome.proxy);
+      return;
+    }
+    const { tlsCounters } = this.#parts;
+    this.#halfOpen.leave(socket);
+    if (outcome.state === 'bad proxy header') tlsCounters.badProxyHeadersTotal += 1;
+    else if (outcome.state === 'not tls') tlsCounters.badHellosTotal += 1;
+    else if (outcome.late) tlsCounters.lateHellosTotal += 1;
+    // Plain HTTP on this port is a mistake people make; everything else is garbage and gets an alert.
+    if (outcome.state === 'not tls' && isLetter(outcome.first)) socket.write(PLAIN_HTTP_ANSWER, 'latin1');
+    else if (outcome.state === 'not tls') socket.write(fatalAlert('decode_error'));
+    socket.destroySoon();
+    socket.resume();
+  }
+
+  #heard(socket: net.Socket, hello: ClientHello, proxy: ProxyHeader | undefined): void {
+    if (proxy !== undefined) standFor(socket, proxy);
+    const { registry, tlsCounters } = this.#parts;
+    const name = hello.serverName;
+    const isRaw = name !== undefined && registry.isRaw(name);
+    if (isRaw) {
+      tlsCounters.passedThroughTotal += 1;
+      this.#passThrough(socket, name);
+    } else if (hello.acmeChallenge) {
+      tlsCounters.challengesTotal += 1;
+      this.#challenges.emit('connection', socket);
+    } else {
+      this.#terminate(socket, name);
+    }
+  }
+
+  #passThrough(socket: net.Socket, name: string): void {
+    const { limits, counters } = this.#parts;
+    this.#halfOpen.leave(socket);
+    const address = plainAddress(socket.remoteAddress);
+    if (this.#isDraining || !limits.enter(address)) {
+      counters.visitorsRefusedTotal += 1;
+      socket.destroy();
+      return;
+    }
+    const visitor = new TcpVisitor(socket, { host: name }, address, this.#parts, () => {
+      this.#raw.delete(visitor);
+      limits.leave(address);
+      if (this.#raw.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    });
+    this.#raw.add(visitor);
+    visitor.start();
+  }
+
+  #terminate(socket: net.Socket, name: string | undefined): void {
+    const { certificates, isOurs, tlsCounters } = this.#parts;
+    if (name === undefined || certificates.find(name) !== undefined) {
+      this.#beginHandshake(socket, name ?? '');
+      return;
+    }
+    const refuse = (): void => {
+      tlsCounters.unknownNamesTotal += 1;
+      socket.write(fatalAlert('unrecognized_name'));
+      socket.destroySoon();
+      socket.resume();
+    };
+    void certificates.obtain(name).then((isThere) => {
+      if (socket.destroyed) return;
+      if (isThere || isOurs(name)) this.#beginHandshake(socket, name);
+      else refuse();
+    });
+  }
+
+  #beginHandshake(socket: net.Socket, name: string): void {
+    this.#pace.begin(() => {
+      if (socket.destroyed) return;
+      this.#inHandshake.set(socket, name);
+      this.#tls.emit('connection', socket);
+    });
+  }
+
+  #makeTlsServer(): tls.Server {
+    const { certificates, acceptH2, tlsCounters, handshakeTimeoutMs } = this.#parts;
+    const server = tls.createServer({
+      ...serverTlsOptions,
+      ALPNProtocols: acceptH2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
+      handshakeTimeout: handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+      SNICallback: (name, done) => done(null, certificates.choose(name)),
+    });
+    server.on('secureConnection', (socket) => this.#secured(socket));
+    server.on('tlsClientError', (_error, socket) => {
+      tlsCounters.failedHandshakesTotal += 1;
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #makeChallengeServer(): tls.Server {
+    const { certificates } = this.#parts;
+    const server = tls.createServer({
+      minVersion: 'TLSv1.2',
+      ALPNProtocols: ['acme-tls/1'],
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      SNICallback: (name, done) => {
+        certificates.challengeContext(name).then(
+          (context) => (context === undefined ? done(new Error('no such validation')) : done(null, context)),
+          (error: Error) => done(error),
+        );
+      },
+    });
+    // RFC 8737 section 3: the handshake is all there is.
+    server.on('secureConnection', (socket) => socket.on('error', () => undefined).end());
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    return server;
+  }
+
+  #secured(socket: tls.TLSSocket): void {
+    const under = underlying(socket);
+    const { tlsCounters, acceptHttp, acceptH2, certificates } = this.#parts;
+    tlsCounters.handshakesTotal += 1;
+    if (socket.isSessionReused()) tlsCounters.resumedHandshakesTotal += 1;
+    socket.on('error', () => undefined);
+    if (under !== undefined) {
+      this.#halfOpen.leave(under);
+      resetThrough(socket, under);
+      carryAddress(socket, under);
+    }
+    const name = under === undefined ? '' : (this.#inHandshake.get(under) ?? '');
+    const visitor = new VisitorTls(name, (host) => certificates.covers(name, host));
+    if (acceptH2 !== undefined && socket.alpnProtocol === 'h2') acceptH2(socket, visitor);
+    else acceptHttp(socket, visitor);
+  }
+}
+
+const PLAIN_HTTP_ANSWER =
+  'HTTP/1.1 400 Bad Request\r\nPorthole-Error: BAD_CLIENT_HELLO\r\nCache-Control: no-store\r\nContent-Type: text/plain; charset=utf-8\r\n' +
+  'Connection: close\r\nContent-Length: 49\r\n\r\nThis port speaks HTTPS: use an https:// address.\n';
+
+function isLetter(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x41 && byte <= 0x5a;
+}
+
+/** The socket that was given to the TLS server; Node keeps it where versions 20 to 26 do. */
+function underlying(socket: tls.TLSSocket): net.Socket | undefined {
+  const parent: unknown = Reflect.get(socket, '_parent');
+  return parent instanceof net.Socket ? parent : undefined;
+}
+
+/**
+ * Node refuses to reset a TLS socket, and resetting the one below it crashes; but the one below, closed from above,
+ * may be told to close with a reset. A visitor must see that what he has is not everything.
+ */
+function resetThrough(socket: tls.TLSSocket, under: net.Socket): void {
+  socket.resetAndDestroy = () => {
+    Reflect.set(under, 'resetAndClosing', true);
+    socket.destroy();
+    return socket;
+  };
+}
+
+function carryAddress(socket: tls.TLSSocket, under: net.Socket): void {
+  if (!Object.hasOwn(under, 'remoteAddress')) return;
+  Object.defineProperty(socket, 'remoteAddress', { value: under.remoteAddress });
+  Object.defineProperty(socket, 'remotePort', { value: under.remotePort });
+}
