@@ -152,6 +152,9 @@ export class WebSocketCarrier implements Carrier {
   readonly #keyingMaterial: Buffer | undefined;
   #receiver: CarrierReceiver | undefined;
   #started = false;
+  #paused = false;
+  /** Messages that came in one read with the last one before a pause: `ws` hands them on all the same. */
+  #held: Buffer[] = [];
   #pending = 0;
   #wantsDrain = false;
   #closed = false;
@@ -175,7 +178,7 @@ export class WebSocketCarrier implements Carrier {
     this.#receiver = receiver;
     if (this.#started || receiver === undefined) return;
     this.#started = true;
-    this.#webSocket.resume();
+    if (!this.#paused) this.resume();
   }
 
   get pendingBytes(): number {
@@ -196,11 +199,14 @@ export class WebSocketCarrier implements Carrier {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#webSocket.pause();
   }
 
   resume(): void {
-    this.#webSocket.resume();
+    this.#paused = false;
+    while (this.#held.length > 0 && !this.#paused && this.#receiver !== undefined) this.#receiver.onBytes(this.#held.shift() as Buffer);
+    if (!this.#paused) this.#webSocket.resume();
   }
 
   end(): void {
@@ -220,12 +226,14 @@ export class WebSocketCarrier implements Carrier {
 
   #onMessage(data: unknown, isBinary: boolean): void {
     if (!isBinary || !Buffer.isBuffer(data)) this.#webSocket.close(1003);
-    else this.receiver?.onBytes(data);
+    else if (this.#paused || this.#held.length > 0) this.#held.push(data);
+    else this.#receiver?.onBytes(data);
   }
 
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#held = [];
     const receiver = this.#receiver;
     this.#receiver = undefined;
     receiver?.onClosed(undefined);
@@ -241,7 +249,7 @@ function exportKeyingMaterial(socket: Socket): Buffer | undefined {
 export interface PumpEvents {
   /** The carrier is gone and the lane detached; `reason` is undefined for a clean close. */
   onDetached(reason: PortholeError | undefined): void;
-  /** The other end broke the protocol: the session has to be closed with this error. */
+  /** The other end broke the protocol (INTERNAL: this end has a bug, see `cause`): the session has to be closed with this error. */
   onViolation(error: PortholeError): void;
 }
 
@@ -353,8 +361,8 @@ export class LanePump implements CarrierReceiver {
     try {
       this.#lane.receive(chunk);
     } catch (error) {
-      if (!(error instanceof PortholeError)) throw error;
-      this.#events.onViolation(error);
+      // A bug, met by what one agent or relay sent, must not end the process that serves all the others.
+      this.#events.onViolation(error instanceof PortholeError ? error : new PortholeError('INTERNAL', '', { cause: error }));
       return;
     }
     if (this.#ackTimer === undefined && this.#lane.ackPending)
