@@ -6,6 +6,7 @@ import type { DoorParts } from './door-parts.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
+import { type ReadTap, VisitorReads } from './visitor-reads.ts';
 
 export interface HttpDoorAddress {
   /** Undefined: all addresses. */
@@ -20,6 +21,7 @@ export interface HttpDoorAddress {
 export class HttpDoor {
   readonly #parts: DoorParts;
   readonly #server: net.Server;
+  readonly #reads = new VisitorReads();
   readonly #visitors = new Set<VisitorConnection>();
   #isDraining = false;
   #whenEmpty: (() => void)[] = [];
@@ -28,11 +30,15 @@ export class HttpDoor {
     this.#parts = parts;
     this.#server = net.createServer({
       allowHalfOpen: true,
+      pauseOnConnect: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    this.#server.on('connection', (socket) => this.accept(socket, 'http'));
+    this.#server.on('connection', (accepted) => {
+      const { socket, tap } = this.#reads.adopt(accepted);
+      this.accept(socket, 'http', tap);
+    });
   }
 
   /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
@@ -53,7 +59,7 @@ export class HttpDoor {
   }
 
   /** Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet. */
-  accept(socket: net.Socket, scheme: 'http' | 'https'): void {
+  accept(socket: net.Socket, scheme: 'http' | 'https', tap?: ReadTap): void {
     const { limits, trusted } = this.#parts;
     const address = plainAddress(socket.remoteAddress);
     if (this.#isDraining || !limits.enter(address)) {
@@ -69,6 +75,7 @@ export class HttpDoor {
         this.#visitors.delete(visitor);
         if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
       },
+      tap,
     );
     this.#visitors.add(visitor);
     visitor.start();
@@ -108,6 +115,8 @@ export class HttpDoor {
     socket.on('error', () => undefined);
     socket.write(ownAnswer(code, UNREADABLE), 'latin1');
     socket.destroySoon();
+    // What he has sent is read off, or the close would be a reset that takes the answer with it.
+    socket.resume();
   }
 
   #empty(): Promise<void> {

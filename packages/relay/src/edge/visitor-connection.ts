@@ -22,6 +22,7 @@ import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './
 import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
+import type { ReadTap } from './visitor-reads.ts';
 
 type State =
   /** Between requests: nothing of the next one is here. */
@@ -42,9 +43,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   readonly #socket: net.Socket;
   readonly #from: VisitorOrigin;
   readonly #onGone: () => void;
+  readonly #tap: ReadTap | undefined;
   /** Kept, so that they can be taken off a socket that is handed over. */
   readonly #listeners: readonly [string, (chunk: Buffer) => void][] = [
-    ['data', (chunk) => this.#onData(chunk)],
+    ['data', (chunk) => this.#onData(chunk, true)],
     ['end', () => this.#onVisitorEnd()],
     ['drain', () => this.#onDrain()],
     ['error', () => undefined],
@@ -60,6 +62,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #unread: Buffer | undefined;
   #handOver: RequestHead | undefined;
   #isReading = false;
+  /** Whether what is being read may be kept, or is overwritten by the next read. */
+  #isOwned = true;
   #isDraining = false;
   #visitorEnded = false;
   #deadline = NEVER;
@@ -67,11 +71,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #visitorMovedAt: number;
   #targetMovedAt: number;
 
-  constructor(socket: net.Socket, from: VisitorOrigin, parts: DoorParts, onGone: () => void) {
+  constructor(socket: net.Socket, from: VisitorOrigin, parts: DoorParts, onGone: () => void, tap?: ReadTap) {
     this.#socket = socket;
     this.#from = from;
     this.parts = parts;
     this.#onGone = onGone;
+    this.#tap = tap;
     this.output = new VisitorOutput(socket, parts.turns);
     this.output.handTo(this);
     this.#reader = new RequestReader(parts.headLimits, this);
@@ -85,6 +90,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     counters.visitorsTotal += 1;
     const socket = this.#socket;
     for (const [event, listener] of this.#listeners) socket.on(event, listener);
+    if (this.#tap !== undefined) this.#tap.reader = (chunk, owned) => this.#onData(chunk, owned);
+    socket.resume();
     ticker.add(this);
     this.#deadline = ticker.deadline(timeouts.headMs);
     this.#visitorMovedAt = ticker.now;
@@ -139,7 +146,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   onBody(chunk: Buffer): void {
-    this.#exchange?.body(chunk);
+    this.#exchange?.body(this.#isOwned ? chunk : Buffer.from(chunk));
   }
 
   onTrailers(fields: Fields): void {
@@ -244,11 +251,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   // What the socket says.
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Buffer, owned: boolean): void {
     this.#visitorMovedAt = this.parts.ticker.now;
-    if (this.#pipe !== undefined) this.#pipe.visitorData(chunk);
+    this.#isOwned = owned;
+    if (this.#pipe !== undefined) this.#pipe.visitorData(owned ? chunk : Buffer.from(chunk));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
-    else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]));
+    else if (this.#unread !== undefined) this.#unread = Buffer.concat([this.#unread, chunk]);
     else this.#read(chunk);
   }
 
@@ -324,7 +332,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   #hold(bytes: Buffer): void {
-    this.#unread = bytes;
+    this.#unread = this.#isOwned ? bytes : Buffer.from(bytes);
     this.#socket.pause();
   }
 
@@ -335,6 +343,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
       return;
     }
     this.#unread = undefined;
+    this.#isOwned = true;
     this.#read(unread);
     if (this.#unread !== undefined || this.#state === 'gone') return;
     if (this.#visitorEnded && this.#exchange === undefined) this.#linger();
@@ -371,9 +380,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     const socket = this.#socket;
     socket.pause();
     for (const [event, listener] of this.#listeners) socket.off(event, listener);
+    if (this.#tap !== undefined) this.#tap.reader = undefined;
     this.#leave();
     this.parts.ticker.remove(this);
-    this.parts.agentUpgrade?.accept(socket, head, rest);
+    this.parts.agentUpgrade?.accept(socket, head, this.#isOwned ? rest : Buffer.from(rest));
   }
 
   #timedOut(): void {
