@@ -1,15 +1,25 @@
 /** A relay whose upgrade loses nothing: reloads under load, workers as nodes, crashes, broken generations, inherited sockets. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { startAgent } from '../harness/agent.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { startRawOrigin } from '../harness/raw-origin.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
-import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
+import { FROM_SOURCE, type RelayUnderTest, startRelay } from '../harness/relay.ts';
 import { ReloadLoad, slowRoute } from '../harness/reload-load.ts';
 import { startStage } from '../harness/stage.ts';
+import { tempFolder } from '../harness/temp-folder.ts';
+import { visitWebSocket } from '../harness/visits.ts';
+import { bindSocket } from '../../packages/relay/src/supervisor/bound-socket.ts';
 import { until, within } from '../harness/until.ts';
 
+
+const RELAY_BIN = fileURLToPath(new URL('../../packages/relay/bin/porthole-relay.mjs', import.meta.url));
 
 /** Lines of the relay's log with this event. */
 function logged(relay: RelayUnderTest, event: string): Record<string, unknown>[] {
@@ -78,20 +88,102 @@ describe('two workers', () => {
   it('serve the visitors of one agent, whichever of them they land on', async () => {
     const origin = await startOrigin();
     await using stage = await startStage(origin.port, { relay: { config: { workers: 2 } } });
-    // One worker after the other stands still, so that its visitors must be the other's.
-    const [first, second] = childrenOf(stage.relay.pid) as [number, number];
-    const before = (await stage.relay.metric('porthole_visitors_total')) ?? 0;
-    for (let round = 0; round < 40; round += 1) {
+    const visits = Array.from({ length: 60 }, async (_, round) => {
       await using visitor = await connectVisitor(stage.url);
       await visitor.send(getRequest(stage.url, `/size/${round * 1000}`));
       const answer = await readAnswer(visitor);
       expect([answer.status, answer.body.length]).toEqual([200, round * 1000]);
+    });
+    await Promise.all(visits);
+    // The metrics are those of one worker: it had some of the visitors, and so had the other.
+    const seen = (await stage.relay.metric('porthole_visitors_total')) ?? 0;
+    expect(seen).toBeGreaterThan(0);
+    expect(seen).toBeLessThan(60);
+    await origin.close();
+  });
+
+  it('pass a resume on to the one that has the session', async () => {
+    const origin = await startOrigin();
+    await using stage = await startStage(origin.port, { cutter: true, relay: { config: { workers: 2 } } });
+    const visit = await visitWebSocket(stage.url);
+    for (let cuts = 0; logged(stage.relay, 'carrier passed on').length === 0; cuts += 1) {
+      expect(cuts).toBeLessThan(40);
+      const { count } = visit;
+      stage.cutter?.cut();
+      await visit.untilCount(count + 10);
     }
-    expect(first).not.toBe(second);
-    expect(before).toBeGreaterThanOrEqual(0);
+    expect(logged(stage.relay, 'session opened')).toHaveLength(1);
+    await visit.stop();
     await origin.close();
   });
 });
+
+describe('a session of the old generation', () => {
+  it('is resumed there when its carrier is cut after the reload', async () => {
+    const origin = await startOrigin();
+    await using stage = await startStage(origin.port, { cutter: true, relay: { config: { workers: 1 } } });
+    const visit = await visitWebSocket(stage.url);
+    await stage.relay.command('reload');
+    await until('the agent has moved', () => logged(stage.relay, 'tunnel opened').length === 2);
+    for (let cuts = 0; cuts < 3; cuts += 1) {
+      const { count } = visit;
+      stage.cutter?.cut();
+      await visit.untilCount(count + 10);
+    }
+    expect(logged(stage.relay, 'carrier passed on').length).toBeGreaterThan(0);
+    expect((await askOnce(stage.url, getRequest(stage.url))).status).toBe(200);
+    await visit.stop();
+    await until('the old generation has ended', () => childrenOf(stage.relay.pid).length === 1);
+    await origin.close();
+  });
+
+  it('tells WebSockets to come back when the drain time is over', async () => {
+    const origin = await startOrigin();
+    await using stage = await startStage(origin.port, { relay: { config: { workers: 1, reload_drain: '1s' } } });
+    const visit = await visitWebSocket(stage.url);
+    await stage.relay.command('reload');
+    await expect(visit.over).rejects.toThrow('1012');
+    await until('the old generation has ended', () => childrenOf(stage.relay.pid).length === 1);
+    expect((await askOnce(stage.url, getRequest(stage.url))).status).toBe(200);
+    await origin.close();
+  });
+});
+
+describe('a socket bound by systemd', () => {
+  it('is used instead of binding one, and outlives the relay', async () => {
+    const folder = tempFolder();
+    const socket = await bindSocket(0, '127.0.0.1');
+    const start = (): ChildProcess =>
+      spawn('sh', ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh', process.execPath, FROM_SOURCE, RELAY_BIN, 'serve', '--data', `${folder.path}/data`, '--http', '127.0.0.1:1', '--admin', 'off'], {
+        stdio: ['ignore', 'ignore', 'pipe', socket.fd],
+      });
+    const first = start();
+    const port = await listeningPort(first);
+    expect(port).toBeGreaterThan(1);
+    expect((await askOnce(`http://nobody.localhost:${port}`, getRequest(`http://nobody.localhost:${port}`))).status).toBe(404);
+    first.kill('SIGTERM');
+    await once(first, 'exit');
+    // Nobody accepts, and nobody is refused: the next relay answers.
+    const waiting = await connectVisitor(port);
+    await waiting.send(getRequest(`http://nobody.localhost:${port}`));
+    const second = start();
+    expect((await readAnswer(waiting)).status).toBe(404);
+    expect(await listeningPort(second)).toBe(port);
+    await waiting.close();
+    second.kill('SIGTERM');
+    await once(second, 'exit');
+    socket.close();
+    folder.remove();
+  });
+});
+
+async function listeningPort(relay: ChildProcess): Promise<number> {
+  for await (const line of createInterface({ input: relay.stderr as Readable })) {
+    const { event, http } = JSON.parse(line) as Record<string, string>;
+    if (event === 'listening') return Number(http?.split(':').at(-1));
+  }
+  throw new Error('the relay ended before it listened');
+}
 
 describe('a worker that is killed', () => {
   it('is started again, its agents come back by themselves, visitors wait', async () => {

@@ -1,4 +1,5 @@
 /** Visitors of every kind, at work while a relay is reloaded. Whatever one of them sees go wrong is kept as a sentence. */
+import type { OriginOptions } from './origin.ts';
 import { connectVisitor, getRequest, postRequest, readAnswer } from './raw-visitor.ts';
 import { download, type LongVisit, visitTcp, visitWebSocket } from './visits.ts';
 
@@ -13,7 +14,7 @@ export interface ReloadLoadOptions {
 }
 
 /** A route for `startOrigin`: `/slow/<ms>` sends 20 pieces of 1,000 bytes over that time. */
-export const slowRoute: NonNullable<Parameters<typeof import('./origin.ts').startOrigin>[0]>['route'] = (_request, response, url) => {
+export const slowRoute: NonNullable<OriginOptions['route']> = (_request, response, url) => {
   const [, first, ms] = url.pathname.split('/');
   if (first !== 'slow') return false;
   response.writeHead(200, { 'content-length': '20000' });

@@ -98,8 +98,10 @@ export class RelayHandshake implements CarrierReceiver {
     if (handover === undefined || hello.node === undefined) return false;
     const heard = { hello, nonce: this.#nonce };
     const isPassed = handover.pass(this.#carrier, hello.node, heard, () => this.#refuse('SESSION_GONE', 'its process has ended'));
-    if (isPassed) this.#finish();
-    return isPassed;
+    if (!isPassed) return false;
+    this.#parts.log.info({ event: 'carrier passed on', session: hello.session.slice(0, 8), to: hello.node });
+    this.#finish();
+    return true;
   }
 
   async #create(hello: CreateHello): Promise<void> {
