@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { PortholeError } from './errors.ts';
+import { encodeFrame, FRAME } from './frame.ts';
 import type { Lane } from './lane.ts';
 import { type Carrier, type CarrierReceiver, LanePump } from './node.ts';
 import { Session } from './session.ts';
@@ -96,5 +97,34 @@ describe('LanePump', () => {
     vi.advanceTimersByTime(300);
     expect(alive.detached).toHaveLength(0);
     alive.pump.stop();
+  });
+});
+
+describe('a bug met by what the other end sent', () => {
+  it('ends the session it came on, and is not thrown at the socket', () => {
+    const bug = new TypeError('bug');
+    const session = new Session(
+      { role: 'relay', now: () => performance.now() },
+      {
+        onOpen: () => expect.fail(),
+        onMessage: () => {
+          throw bug;
+        },
+        onGoAway: () => {},
+        onClosed: () => {},
+        onWantWrite: () => {},
+        onFault: () => {},
+      },
+    );
+    const lane = session.lanes[0] as Lane;
+    lane.attach(0);
+    const violations: PortholeError[] = [];
+    const pump = new LanePump(lane, new SilentCarrier(), HEARTBEAT_MS, {
+      onDetached: () => {},
+      onViolation: (error) => violations.push(error),
+    });
+    pump.onBytes(encodeFrame(FRAME.message, 0, Buffer.from('{"type":"release","id":1}')));
+    expect(violations.map(({ code, cause }) => [code, cause])).toEqual([['INTERNAL', bug]]);
+    pump.stop();
   });
 });

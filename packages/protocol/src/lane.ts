@@ -6,7 +6,7 @@ import { Batch } from './batch.ts';
 import { PortholeError } from './errors.ts';
 import { FRAME, isTracked, readU64, SKIPPABLE_BIT } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
-import { InFlightCap } from './in-flight.ts';
+import { IN_FLIGHT_LIMIT_BYTES, InFlightCap } from './in-flight.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
 import type { SessionStream, StreamLane } from './session-stream.ts';
 import { Turns } from './turns.ts';
@@ -17,15 +17,26 @@ export const ACK_EVERY_BYTES = 65_536;
 export const ACK_DELAY_MS = 10;
 /** Quiet streams may go this far beyond the cap that holds bulk transfers back. */
 const QUIET_ALLOWANCE_BYTES = 65_536;
+/**
+ * What one end may make the other owe it in answers it does not take: frames that end or credit streams (twice as many
+ * as may be open, and a few), bytes of messages, and bytes beyond every cap that are sent and not acknowledged.
+ */
+const FEW_OWED_FRAMES = 4_096;
+const MAX_OWED_MESSAGE_BYTES = 1_048_576;
+const MAX_UNACKED_BYTES = IN_FLIGHT_LIMIT_BYTES + 16_777_216;
 
 /** Frames that concern the session rather than the lane, and what the lane reports. */
 export interface LaneOwner {
+  /** Open streams at once, in all. */
+  readonly maxStreams: number;
   now(): number;
   onStreamFrame(lane: Lane, type: number, flags: number, streamId: number, payload: Buffer): void;
   onStreamData(streamId: number, piece: Buffer, last: boolean): void;
   /** There is something to `pull`. */
   onWantWrite(lane: Lane): void;
   onForget(stream: SessionStream): void;
+  /** A writer that was told to wait may go on. */
+  onWritable(stream: SessionStream): void;
 }
 
 export class Lane implements FrameSink, StreamLane {
@@ -41,6 +52,7 @@ export class Lane implements FrameSink, StreamLane {
   /** What the other end lost with the last carrier; goes first on the new one. */
   #resend: Buffer[] = [];
   #messages: Buffer[] = [];
+  #messageBytes = 0;
   #ackSent = 0;
   #ackDue = false;
   #pingDue = false;
@@ -113,6 +125,7 @@ export class Lane implements FrameSink, StreamLane {
   /** Bytes from the carrier. Throws PortholeError (PROTOCOL_ERROR, FLOW_CONTROL) when the other end broke the rules. */
   receive(chunk: Buffer): void {
     this.#reader.feed(chunk);
+    this.#refuseDebt();
     if (this.#reader.position - this.#ackSent < ACK_EVERY_BYTES || this.#ackDue) return;
     this.#ackDue = true;
     this.#owner.onWantWrite(this);
@@ -137,6 +150,7 @@ export class Lane implements FrameSink, StreamLane {
     frame[0] = type;
     payload.copy(frame, 1);
     this.#messages.push(frame);
+    this.#messageBytes += frame.length;
     this.#owner.onWantWrite(this);
   }
 
@@ -151,6 +165,7 @@ export class Lane implements FrameSink, StreamLane {
   }
 
   forget(stream: SessionStream): void {
+    this.#turns.forget(stream);
     this.#owner.onForget(stream);
   }
 
@@ -190,7 +205,7 @@ export class Lane implements FrameSink, StreamLane {
     const sentBefore = this.#replay.end;
     const buffers = batch.finish(this.#keep);
     if (this.#replay.end > sentBefore) this.#inFlight.onSent(this.#replay.end, this.#held, now);
-    for (const stream of writable) stream.sink?.onWritable();
+    for (const stream of writable) this.#owner.onWritable(stream);
     return buffers;
   }
 
@@ -254,6 +269,17 @@ export class Lane implements FrameSink, StreamLane {
     if (this.#messages.length === 0) return;
     for (const message of this.#messages) batch.payloadFrame(message[0] as number, 0, message, 1, message.length, 0);
     this.#messages = [];
+    this.#messageBytes = 0;
+  }
+
+  /** Asking costs a few bytes and answers are kept until they are acknowledged: whoever only asks must not go on. */
+  #refuseDebt(): void {
+    if (
+      this.#turns.urgentCount > FEW_OWED_FRAMES + 2 * this.#owner.maxStreams ||
+      this.#messageBytes > MAX_OWED_MESSAGE_BYTES ||
+      this.#replay.unackedBytes > MAX_UNACKED_BYTES
+    )
+      throw new PortholeError('FLOW_CONTROL', 'it asks for more than it takes');
   }
 
   #takeResend(maxBytes: number): Buffer[] {

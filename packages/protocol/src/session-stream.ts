@@ -111,9 +111,11 @@ export class SessionStream implements Stream {
 
   reset(code: ErrorCode, detail = ''): void {
     if (this.#over) return;
-    this.#resetDue = encodeReason(ERRORS[code].wire, detail);
+    // A stream the other end never heard of needs no reset.
+    const isKnown = this.#opening === undefined;
+    if (isKnown) this.#resetDue = encodeReason(ERRORS[code].wire, detail);
     this.#finish();
-    this.#lane.enqueueUrgent(this);
+    if (isKnown) this.#lane.enqueueUrgent(this);
   }
 
   consumed(bytes: number): void {
@@ -151,8 +153,7 @@ export class SessionStream implements Stream {
 
   emitUrgent(batch: Batch): void {
     if (this.#resetDue !== undefined) {
-      // A stream the other end never heard of needs no reset.
-      if (this.#opening === undefined) batch.payloadFrame(FRAME.reset, 0, this.#resetDue, 0, this.#resetDue.length, this.id);
+      batch.payloadFrame(FRAME.reset, 0, this.#resetDue, 0, this.#resetDue.length, this.id);
       this.#resetDue = undefined;
       return;
     }

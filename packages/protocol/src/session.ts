@@ -51,8 +51,8 @@ export interface SessionOptions {
 
 export class Session implements LaneOwner {
   readonly now: () => number;
+  readonly maxStreams: number;
   readonly #events: SessionEvents;
-  readonly #maxStreams: number;
   readonly #budget: WindowBudget;
   readonly #lanes: Lane[] = [];
   readonly #streams = new StreamTable<SessionStream>();
@@ -64,7 +64,7 @@ export class Session implements LaneOwner {
   constructor(options: SessionOptions, events: SessionEvents) {
     this.now = options.now;
     this.#events = events;
-    this.#maxStreams = options.maxStreams ?? MAX_STREAMS;
+    this.maxStreams = options.maxStreams ?? MAX_STREAMS;
     this.#budget = { leftBytes: options.windowBudgetBytes ?? WINDOW_BUDGET_BYTES };
     this.#nextStreamId = options.role === 'relay' ? 1 : 2;
     this.#peerParity = options.role === 'relay' ? 0 : 1;
@@ -111,7 +111,7 @@ export class Session implements LaneOwner {
    */
   openStream(opening: StreamOpening, sink: StreamSink, ends: boolean): Stream {
     if (this.#closed !== undefined) throw new PortholeError(this.#closed.code, this.#closed.detail);
-    if (this.#streams.size >= this.#maxStreams) throw new PortholeError('STREAM_LIMIT', `${this.#maxStreams} streams`);
+    if (this.#streams.size >= this.maxStreams) throw new PortholeError('STREAM_LIMIT', `${this.maxStreams} streams`);
     const lane = this.#pickLane();
     const stream = new SessionStream(this.#takeStreamId(), lane, this.#budget, opening);
     stream.sink = sink;
@@ -153,6 +153,14 @@ export class Session implements LaneOwner {
 
   onForget(stream: SessionStream): void {
     this.#streams.delete(stream);
+  }
+
+  onWritable(stream: SessionStream): void {
+    try {
+      stream.sink?.onWritable();
+    } catch (error) {
+      this.#fault(stream, error);
+    }
   }
 
   onStreamFrame(lane: Lane, type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -207,6 +215,10 @@ export class Session implements LaneOwner {
   /** A broken rule ends the session (thrown on); a fault of our own ends the stream only. */
   #contain(stream: SessionStream, error: unknown): void {
     if (error instanceof PortholeError && (error.code === 'PROTOCOL_ERROR' || error.code === 'FLOW_CONTROL')) throw error;
+    this.#fault(stream, error);
+  }
+
+  #fault(stream: SessionStream, error: unknown): void {
     this.#events.onFault(error);
     const sink = stream.sink;
     stream.reset('INTERNAL');
@@ -227,7 +239,7 @@ export class Session implements LaneOwner {
     const opening = { kind, tunnelId: payload.readUInt32BE(1), block: payload.toString('latin1', OPEN_PREFIX_BYTES) };
     const stream = new SessionStream(streamId, lane, this.#budget);
     this.#streams.add(stream);
-    if (this.#streams.size > this.#maxStreams) {
+    if (this.#streams.size > this.maxStreams) {
       stream.reset('STREAM_LIMIT');
       return;
     }

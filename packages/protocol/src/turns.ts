@@ -29,12 +29,27 @@ class Ring {
     }
     return stream;
   }
+
+  keepOnly(isWanted: (stream: SessionStream) => boolean): void {
+    this.#items = this.#items.slice(this.#first).filter(isWanted);
+    this.#first = 0;
+  }
 }
+
+/** So many that are over may stand in a queue that nobody takes from, and as many as there are others. */
+const KEPT_OVER = 1_024;
 
 export class Turns {
   readonly #urgent = new Ring();
   readonly #quiet = new Ring();
   readonly #bulk = new Ring();
+  /** Streams that ended while they were waiting for their turn. */
+  #over = 0;
+
+  /** CREDIT and RESET frames that wait. */
+  get urgentCount(): number {
+    return this.#urgent.length;
+  }
 
   /** Whether anybody waits; with `withBulk` false, whether anybody but bulk transfers does. */
   waits(withBulk: boolean): boolean {
@@ -50,6 +65,16 @@ export class Turns {
     if (stream.urgent) return;
     stream.urgent = true;
     this.#urgent.push(stream);
+  }
+
+  /** The stream is over. While the carrier takes nothing, streams may come and go: they must not pile up here. */
+  forget(stream: SessionStream): void {
+    if (!stream.queued) return;
+    this.#over += 1;
+    if (this.#over <= KEPT_OVER || this.#over * 2 <= this.#quiet.length + this.#bulk.length) return;
+    this.#quiet.keepOnly((waiting) => !waiting.over);
+    this.#bulk.keepOnly((waiting) => !waiting.over);
+    this.#over = 0;
   }
 
   /** CREDIT and RESET frames; always, for they are few and others wait for them. */
@@ -71,6 +96,7 @@ export class Turns {
       const stream = ring.shift();
       if (stream === undefined) return;
       stream.queued = false;
+      if (stream.over) this.#over -= 1;
       if (!stream.sendable) continue;
       if (stream.emit(batch, DATA_PAYLOAD_BYTES, now)) writable.push(stream);
       if (stream.sendable) {
