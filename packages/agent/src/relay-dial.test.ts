@@ -98,6 +98,19 @@ describe('the plain upgrade', () => {
   });
 });
 
+describe('a relay that goes down', () => {
+  it('is not tried as a WebSocket as well where the upgrade has worked, until that fails again and again', async () => {
+    const { server, heads } = scripted((_head, index) => (index === 0 ? SWITCH : 'RESET'));
+    const dial = relayDial({ relay: await listen(server) });
+    discard(await dial());
+    await expect(dial()).rejects.toMatchObject({ code: 'RELAY_UNREACHABLE' });
+    expect(heads).toHaveLength(2);
+    for (let i = 0; i < 19; i += 1) await expect(dial()).rejects.toMatchObject({ code: 'RELAY_UNREACHABLE' });
+    await expect(dial()).rejects.toMatchObject({ code: 'NOT_A_RELAY' });
+    expect(heads.at(-1)).toMatch(/Upgrade: websocket/i);
+  });
+});
+
 describe('a relay that is busy', () => {
   it('is not tried in another way as well', async () => {
     const { server, heads } = scripted(

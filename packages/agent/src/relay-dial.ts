@@ -16,6 +16,8 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** An intermediary's refusal may pass: after this time the plain upgrade gets another chance. */
 const MEMORY_MS = 10 * 60_000;
+/** An upgrade that has worked before is doubted when it was closed without an answer more often than this in a row. */
+const DOUBT_AFTER = 20;
 
 export type DialedCarrier =
   | { readonly kind: 'upgrade'; readonly socket: Socket | TLSSocket; readonly head: Buffer }
@@ -47,6 +49,9 @@ class RelayDialer {
   readonly #proxy: ProxyRoute | undefined;
   readonly #options: RelayDialOptions;
   #refusedAt = Number.NEGATIVE_INFINITY;
+  #upgradeWorked = false;
+  /** Plain upgrades in a row that were closed without an answer. */
+  #closedUnanswered = 0;
 
   constructor(options: RelayDialOptions) {
     const { relay } = options;
@@ -80,8 +85,11 @@ class RelayDialer {
     );
     try {
       const answer = await readResponseHead(socket, signal);
-      if (answer.status === 101 && answer.fields.get('upgrade')?.toLowerCase() === UPGRADE_TOKEN)
+      this.#closedUnanswered = 0;
+      if (answer.status === 101 && answer.fields.get('upgrade')?.toLowerCase() === UPGRADE_TOKEN) {
+        this.#upgradeWorked = true;
         return { kind: 'upgrade', socket, head: answer.rest };
+      }
       socket.on('error', () => {});
       socket.destroy();
       // A relay, or what stands before it, that has no room now: another way in would only crowd it more.
@@ -91,6 +99,9 @@ class RelayDialer {
     } catch (error) {
       if (error instanceof PortholeError && error.code === 'RELAY_UNREACHABLE') throw error;
       if (signal.aborted) throw unreachable(error);
+      this.#closedUnanswered += 1;
+      // Where the upgrade has worked, this is a relay that goes down or comes up, and a second dial each time helps nobody.
+      if (this.#upgradeWorked && this.#closedUnanswered <= DOUBT_AFTER) throw unreachable(error);
       return new Refusal(reasonOf(error), undefined);
     }
   }

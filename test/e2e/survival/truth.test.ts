@@ -1,0 +1,173 @@
+/**
+ * After each thing that can happen to a tunnel, what is said about it (terminal, `porthole status`, `/api/status`,
+ * `/metrics`) agrees with a request through its public address, within one heartbeat.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AgentUnderTest, startAgent } from '../../harness/agent.ts';
+import { type CarrierCutter, startCarrierCutter } from '../../harness/carrier-cutter.ts';
+import { type Origin, startOrigin } from '../../harness/origin.ts';
+import { askOnce, getRequest } from '../../harness/raw-visitor.ts';
+import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
+import { until } from '../../harness/until.ts';
+
+const HEARTBEAT_MS = 5_000;
+/** `porthole status` is a process of its own, which takes a while to start. */
+const ASKING_MS = 1_000;
+const NAME = 'canary';
+
+let origin: Origin;
+let relay: RelayUnderTest;
+let cutter: CarrierCutter;
+let token: string;
+let agent: AgentUnderTest;
+let url: string;
+
+beforeAll(async () => {
+  origin = await startOrigin();
+  // No waiting: the canary's answer is about now. Short heartbeats make the silence noticed, long before it is to be told.
+  relay = await startRelay({ config: { wait: '0s', heartbeat: '1s', grace: '30s' } });
+  token = await relay.addToken('ada');
+  cutter = await startCarrierCutter({ port: () => relay.port });
+  agent = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: NAME });
+  url = await agent.url();
+});
+afterAll(async () => {
+  await agent?.close();
+  await cutter?.close();
+  await relay?.close();
+  await origin?.close();
+});
+
+interface Account {
+  readonly canary: 'ready' | 'away' | 'gone';
+  readonly metrics: string;
+  readonly api: string;
+  readonly status: string;
+  readonly terminal: string;
+}
+
+/** One that was under way when the line went silent is kept for the agent's return: no answer in a second is `away`. */
+async function canary(): Promise<Account['canary']> {
+  const answer = await askOnce(url, getRequest(url), { deadlineMs: 1_000 }).catch(() => undefined);
+  if (answer === undefined) return 'away';
+  if (answer.status === 200) return 'ready';
+  return answer.field('porthole-error') === 'AGENT_AWAY' ? 'away' : 'gone';
+}
+
+async function metrics(): Promise<string> {
+  const [tunnels = 0, away = 0] = [await relay.metric('porthole_leases'), await relay.metric('porthole_leases_away')];
+  return tunnels === 0 ? 'gone' : away > 0 ? 'away' : 'ready';
+}
+
+interface ApiStatus {
+  readonly sessions: readonly {
+    readonly state: string;
+    readonly tunnels: readonly { readonly name: string; readonly state: string }[];
+  }[];
+}
+
+async function api(): Promise<string> {
+  const { sessions } = JSON.parse(await relay.admin('/api/status')) as ApiStatus;
+  const tunnel = sessions.flatMap((session) => session.tunnels).find((each) => each.name === NAME);
+  return tunnel?.state ?? 'gone';
+}
+
+async function status(): Promise<string> {
+  const said = await agent.status();
+  if (said === undefined) return 'gone';
+  return said.state === 'connected' && said.tunnels[0]?.state === 'open' ? 'ready' : 'away';
+}
+
+/** What the last line about the tunnel's state said. */
+function terminal(): string {
+  const last = agent.events.findLast(({ event }) => ['tunnel', 'interrupted', 'resumed', 'closed'].includes(event));
+  if (agent.program.exit !== undefined) return 'gone';
+  return last?.event === 'interrupted' ? 'away' : 'ready';
+}
+
+async function account(): Promise<Account> {
+  return {
+    metrics: await metrics(),
+    api: await api(),
+    status: await status(),
+    terminal: terminal(),
+    canary: await canary(),
+  };
+}
+
+/** All five say `expected`, within a heartbeat from now. */
+async function expectTruth(expected: Account['canary']): Promise<void> {
+  let last: Account | undefined;
+  await until(
+    `everybody says ${expected}`,
+    async () => {
+      last = await account();
+      return Object.values(last).every((said) => said === expected);
+    },
+    HEARTBEAT_MS + ASKING_MS,
+  ).catch((error: unknown) => {
+    throw new Error(`${String(error)}: ${JSON.stringify(last)}`);
+  });
+}
+
+describe('what is said about a tunnel', () => {
+  it('is true when it stands', () => expectTruth('ready'));
+
+  it('is true after its carrier was cut and resumed', async () => {
+    const resumed = agent.countEvents('resumed');
+    cutter.cut();
+    await agent.untilEvents('resumed', resumed + 1);
+    await expectTruth('ready');
+  });
+
+  it.each(['up', 'down', 'both'] as const)('is true in a black hole (%s) and after it', async (direction) => {
+    cutter.blackHole(direction);
+    await expectTruth('away');
+    cutter.heal();
+    await expectTruth('ready');
+  });
+
+  it('is true while the relay takes nobody, and after it', async () => {
+    cutter.refuse(true);
+    cutter.cut();
+    await expectTruth('away');
+    cutter.refuse(false);
+    await expectTruth('ready');
+  });
+
+  it('is true after the relay was killed and started again', async () => {
+    await relay.killAndRestart();
+    await expectTruth('ready');
+  });
+
+  it('is true while the agent is stopped, as far as it can be asked, and after it', async () => {
+    agent.program.freeze();
+    await until(
+      'the relay says away',
+      async () => (await canary()) === 'away' && (await metrics()) === 'away' && (await api()) === 'away',
+      HEARTBEAT_MS,
+    );
+    expect((await agent.status())?.state).toBe('unresponsive');
+    agent.program.thaw();
+    await expectTruth('ready');
+  });
+
+  it('is true after the agent was killed, and after its successor came', async () => {
+    await agent.program.kill();
+    await until(
+      'the relay says away',
+      async () => (await canary()) === 'away' && (await metrics()) === 'away' && (await api()) === 'away',
+      HEARTBEAT_MS,
+    );
+    expect(await agent.status()).toBeUndefined();
+    await agent.close();
+    agent = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: NAME });
+    await expectTruth('ready');
+  });
+
+  it('is true after the agent stopped in its own way', async () => {
+    agent.program.signal('SIGTERM');
+    await agent.program.exited;
+    await expectTruth('gone');
+  });
+});
