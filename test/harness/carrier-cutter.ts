@@ -36,6 +36,7 @@ interface Link {
 }
 
 interface CutterEvents {
+  accepted: [];
   linked: [];
   unlinked: [];
   cut: [number];
@@ -183,6 +184,7 @@ export class CarrierCutter {
 
   #accept(socket: Socket): void {
     this.#own(socket);
+    this.events.emit('accepted');
     if (this.#refusing) {
       socket.destroy();
       return;
