@@ -49,6 +49,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     ({ agents }) => agents.forEach((agent) => agent.program.freeze()),
     ({ agents }) => agents.forEach((agent) => agent.program.thaw()),
   ),
+  'clock jumps by an hour': async ({ agents }) => agents.forEach((agent) => agent.jumpClock()),
   'relay frozen': lasting(
     ({ relay }) => relay.program.freeze(),
     ({ relay }) => relay.program.thaw(),

@@ -1,44 +1,46 @@
 /**
- * `npm run soak -- [seconds] [seed]`: a mixed load over a tunnel whose carrier is damaged all the time. Ends with a table
- * and with exit code 1 when a visitor saw an error or something did not come back to where it was.
+ * `npm run soak [-- --seconds N --seed N]`: a mixed load over a tunnel whose carrier is damaged all the time. Ends with a
+ * table, and with exit code 1 when a visitor saw an error or something did not come back to where it was.
+ * `npm run soak -- resume` runs `test/e2e/survival/resume.test.ts` in full size; any of its neighbours likewise.
  */
-import { startAgent } from '../harness/agent.ts';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type AgentUnderTest, startAgent } from '../harness/agent.ts';
 import { startCarrierCutter } from '../harness/carrier-cutter.ts';
 import { startOrigin } from '../harness/origin.ts';
-import { openFiles, residentBytes } from '../harness/process-usage.ts';
 import { startRawOrigin } from '../harness/raw-origin.ts';
-import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
-import { until } from '../harness/until.ts';
+import { startRelay } from '../harness/relay.ts';
 import { dealFaults } from './faults.ts';
+import { runInFull } from './in-full.ts';
 import { Load } from './load.ts';
+import { printTable } from './table.ts';
+import { leftOver, settledUsage, usageOf } from './usage.ts';
 
-const MIB = 1024 * 1024;
-const seconds = Number(process.argv[2] ?? process.env['PORTHOLE_SOAK_SECONDS'] ?? 600);
-const seed = Number(process.argv[3] ?? 1);
-if (!(seconds > 0) || !Number.isInteger(seed)) {
-  process.stderr.write('usage: npm run soak -- [seconds] [seed]\n');
+const DEFAULT_SECONDS = 600;
+/** Heaps that have once been busy; a leak grows with the time, this does not. */
+const MEMORY_MIB = 200;
+const SETTLE_MS = 45_000;
+
+const print = (line = ''): void => void process.stdout.write(`${line}\n`);
+
+const { values, positionals } = parseArgs({
+  options: { seconds: { type: 'string' }, seed: { type: 'string' } },
+  allowPositionals: true,
+});
+const seconds = Number(values.seconds ?? DEFAULT_SECONDS);
+const seed = Number(values.seed ?? 1);
+const unknown = positionals.filter((name) => !existsSync(survivalTest(name)));
+if (!(seconds > 0) || !Number.isInteger(seed) || unknown.length > 0) {
+  process.stderr.write(
+    'usage: npm run soak [-- --seconds N --seed N], or npm run soak -- <test of test/e2e/survival> …\n',
+  );
   process.exit(2);
 }
 
-interface Usage {
-  readonly relayMib: number;
-  readonly agentMib: number;
-  readonly relayFiles: number;
-  readonly agentFiles: number;
-  readonly streams: number;
+function survivalTest(name: string): string {
+  return fileURLToPath(new URL(`../e2e/survival/${name}.test.ts`, import.meta.url));
 }
-
-async function usage(relay: RelayUnderTest, agentPid: number): Promise<Usage> {
-  return {
-    relayMib: Math.round(residentBytes(relay.pid) / MIB),
-    agentMib: Math.round(residentBytes(agentPid) / MIB),
-    relayFiles: openFiles(relay.pid),
-    agentFiles: openFiles(agentPid),
-    streams: (await relay.metric('porthole_streams')) ?? 0,
-  };
-}
-
-const print = (line = ''): void => void process.stdout.write(`${line}\n`);
 
 async function soak(): Promise<number> {
   const origin = await startOrigin({ keepAliveTimeoutMs: 2_000 });
@@ -47,65 +49,31 @@ async function soak(): Promise<number> {
   const relay = await startRelay({ tcpPorts: 2, config: { heartbeat: '1s', wait: '30s', grace: '60s' } });
   const token = await relay.addToken('soak');
   const cutter = await startCarrierCutter({ port: () => relay.port });
-  const http = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: 'soak' });
-  const tcp = await startAgent({ relayUrl: cutter.url, token, target: echo.port, kind: 'tcp' });
+  const common = { relayUrl: cutter.url, token, jumpyClock: true };
+  const http = await startAgent({ ...common, target: origin.port, name: 'soak' });
+  const tcp = await startAgent({ ...common, target: echo.port, kind: 'tcp' });
+  const agents: AgentUnderTest[] = [http, tcp];
   const load = new Load({ url: await http.url(), tcpPort: Number(new URL(await tcp.url()).port), origin });
 
-  const before = await usage(relay, http.pid);
+  const before = await usageOf(relay, agents);
   const stop = new AbortController();
   print(`soak: ${seconds} s, seed ${seed}`);
   load.start();
-  const dealt = dealFaults({ cutter, agents: [http, tcp], relay }, seed, stop.signal);
+  const dealt = dealFaults({ cutter, agents, relay }, seed, stop.signal);
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   stop.abort();
   const faults = await dealt;
   await load.stop();
-  // Visitors are gone: everything of theirs has to be, too.
-  let after = await usage(relay, http.pid);
-  const settled = await until(
-    'streams and files are back',
-    async () => {
-      after = await usage(relay, http.pid);
-      return (
-        after.streams <= before.streams &&
-        after.relayFiles <= before.relayFiles + 4 &&
-        after.agentFiles <= before.agentFiles + 4
-      );
-    },
-    30_000,
-  ).catch(() => false);
+  const after = await settledUsage(relay, agents, before, MEMORY_MIB, SETTLE_MS);
 
-  const { counts } = load;
-  print('\nload');
-  print(`  requests         ${counts.requests}`);
-  print(`  transfers        ${counts.transfers}`);
-  print(`  bytes            ${Math.round(counts.bytes / MIB)} MiB`);
-  print(`  long visits      ${counts.longVisits} with ${counts.messages} messages`);
-  print('faults');
-  for (const [kind, count] of faults) print(`  ${kind.padEnd(24)} ${count}`);
-  print(`  carriers made            ${cutter.linksMade}`);
-  print('             relay MiB  agent MiB  relay files  agent files  streams');
-  for (const [when, at] of [
-    ['at the start', before],
-    ['at the end', after],
-  ] as const) {
-    print(
-      `${when.padEnd(14)} ${String(at.relayMib).padStart(7)} ${String(at.agentMib).padStart(10)} ${String(at.relayFiles).padStart(12)} ${String(at.agentFiles).padStart(12)} ${String(at.streams).padStart(8)}`,
-    );
-  }
-  print(`errors seen by visitors: ${counts.errors.length}`);
-  for (const error of counts.errors.slice(0, 20)) print(`  ${error}`);
-  if (!settled) print('not everything came back to where it was');
-  const alive = relay.program.exit === undefined && http.program.exit === undefined && tcp.program.exit === undefined;
-  if (!alive) print('a process ended on its own');
+  const failures = leftOver(before, after, MEMORY_MIB);
+  for (const program of [relay.program, ...agents.map((agent) => agent.program)])
+    if (program.exit !== undefined) failures.push(`${program.name} ended on its own`);
+  const resumes = (await relay.metric('porthole_resumes_total')) ?? 0;
+  printTable(print, { counts: load.counts, faults, carriers: cutter.linksMade, resumes, before, after, failures });
 
-  await http.close();
-  await tcp.close();
-  await cutter.close();
-  await relay.close();
-  await origin.close();
-  await echo.close();
-  return counts.errors.length === 0 && settled && alive ? 0 : 1;
+  for (const part of [http, tcp, cutter, relay, origin, echo]) await part.close();
+  return load.counts.errors.length === 0 && failures.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await soak();
+process.exitCode = positionals.length > 0 ? await runInFull(positionals.map(survivalTest)) : await soak();
