@@ -3,6 +3,7 @@
  * room, the one who has taken longest goes: an honest visitor needs one round trip, a hoarder only has time.
  */
 import type * as net from 'node:net';
+import { sourceOf } from './visitor-source.ts';
 
 export interface HalfOpenLimits {
   /** In all; each may hold some tens of kilobytes. */
@@ -16,7 +17,7 @@ export class HalfOpenSockets {
   readonly #limits: HalfOpenLimits;
   /** In the order in which they came. */
   readonly #all = new Map<net.Socket, string>();
-  readonly #byAddress = new Map<string, Set<net.Socket>>();
+  readonly #bySource = new Map<string, Set<net.Socket>>();
   #evicted = 0;
 
   constructor(limits: HalfOpenLimits = HALF_OPEN_LIMITS) {
@@ -33,25 +34,26 @@ export class HalfOpenSockets {
 
   /** `leave` must follow, unless the socket is destroyed from here. */
   enter(socket: net.Socket, address: string): void {
+    const source = sourceOf(address);
     const { max, maxPerAddress } = this.#limits;
-    const same = this.#byAddress.get(address);
+    const same = this.#bySource.get(source);
     const crowded = same !== undefined && same.size >= maxPerAddress ? same : undefined;
     const oldest = crowded?.values().next().value ?? (this.#all.size >= max ? this.#all.keys().next().value : undefined);
     if (oldest !== undefined) this.#evict(oldest);
-    this.#all.set(socket, address);
-    const place = this.#byAddress.get(address);
-    if (place === undefined) this.#byAddress.set(address, new Set([socket]));
+    this.#all.set(socket, source);
+    const place = this.#bySource.get(source);
+    if (place === undefined) this.#bySource.set(source, new Set([socket]));
     else place.add(socket);
   }
 
   /** Idempotent. */
   leave(socket: net.Socket): void {
-    const address = this.#all.get(socket);
-    if (address === undefined) return;
+    const source = this.#all.get(socket);
+    if (source === undefined) return;
     this.#all.delete(socket);
-    const place = this.#byAddress.get(address);
+    const place = this.#bySource.get(source);
     place?.delete(socket);
-    if (place?.size === 0) this.#byAddress.delete(address);
+    if (place?.size === 0) this.#bySource.delete(source);
   }
 
   destroyAll(): void {

@@ -1,11 +1,12 @@
-/** How many connections visitors may hold, in all and per address. Counts every door's. */
+/** How many connections visitors may hold, in all and per address (with IPv6, per network). Counts every door's. */
 import type { TrustedAddresses } from './trusted-addresses.ts';
+import { sourceOf } from './visitor-source.ts';
 
 export class VisitorLimits {
   readonly #max: number;
   readonly #maxPerAddress: number;
   readonly #trusted: TrustedAddresses;
-  readonly #perAddress = new Map<string, number>();
+  readonly #perSource = new Map<string, number>();
   #open = 0;
 
   constructor(max: number, maxPerAddress: number, trusted: TrustedAddresses) {
@@ -17,18 +18,20 @@ export class VisitorLimits {
   /** Whether a visitor of this address may come in. If so, `leave` must follow, once. */
   enter(address: string): boolean {
     if (this.#open >= this.#max) return false;
-    const count = this.#perAddress.get(address) ?? 0;
+    const source = sourceOf(address);
+    const count = this.#perSource.get(source) ?? 0;
     // A proxy in front of the relay stands for all its visitors.
     if (count >= this.#maxPerAddress && !this.#trusted.has(address)) return false;
-    this.#perAddress.set(address, count + 1);
+    this.#perSource.set(source, count + 1);
     this.#open += 1;
     return true;
   }
 
   leave(address: string): void {
-    const count = this.#perAddress.get(address) ?? 0;
-    if (count > 1) this.#perAddress.set(address, count - 1);
-    else this.#perAddress.delete(address);
+    const source = sourceOf(address);
+    const count = this.#perSource.get(source) ?? 0;
+    if (count > 1) this.#perSource.set(source, count - 1);
+    else this.#perSource.delete(source);
     this.#open -= 1;
   }
 }
