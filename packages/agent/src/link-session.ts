@@ -301,7 +301,10 @@ export class LinkSession implements SessionEvents {
     state.since = monotonicNow();
     const pump = new LanePump(state.lane, carrier, welcome.heartbeatMs, {
       onDetached: (reason) => this.#onDetached(state, pump, reason),
-      onViolation: (error) => this.close(error.code, error.detail),
+      onViolation: (error) => {
+        if (error.code === 'INTERNAL') this.#events.onFault(error.cause);
+        this.close(error.code, error.detail);
+      },
     });
     state.pump = pump;
     if (wasAway) this.#events.onEstablished(this, { resumed, carrier: carrier.kind });

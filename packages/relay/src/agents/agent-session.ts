@@ -235,6 +235,7 @@ export class AgentSession implements SessionEvents {
 
   #onViolation(error: PortholeError): void {
     this.#parts.counters.violationsTotal += 1;
+    if (error.code === 'INTERNAL') this.onFault(error.cause);
     this.close(error.code, error.detail);
   }
 }

@@ -13,8 +13,10 @@ import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import { AgentTarget } from './agent-target.ts';
 
-/** Claims a session may have open and pending at once, whatever its token allows. */
+/** Claims a session may have open and undecided at once, released ones that are still being decided included. */
 const MAX_CLAIMS = 1_024;
+/** A detail may repeat what the agent asked for, which may be as long as a message. */
+const MAX_DETAIL_CHARS = 200;
 
 export interface AgentTunnel {
   readonly id: number;
@@ -44,6 +46,7 @@ export class AgentTunnels {
   readonly #tunnels = new Map<number, AgentTunnel>();
   /** Released ones are taken out again. */
   readonly #pending = new Map<number, PendingClaim>();
+  #undecided = 0;
   #suspended = false;
   #retired = false;
   #closed = false;
@@ -72,7 +75,7 @@ export class AgentTunnels {
   claim(message: ClaimMessage): void {
     const { id, protocol } = message;
     if (this.#tunnels.has(id) || this.#pending.has(id)) throw new PortholeError('PROTOCOL_ERROR', `tunnel ${id} exists`);
-    if (this.#tunnels.size + this.#pending.size >= MAX_CLAIMS) {
+    if (this.#tunnels.size + this.#undecided >= MAX_CLAIMS) {
       this.#refuse(id, { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${MAX_CLAIMS}` });
       return;
     }
@@ -82,11 +85,15 @@ export class AgentTunnels {
     }
     const pending: PendingClaim = { message, target: new AgentTarget(this.#session, id, `${this.#label}/${id}`) };
     this.#pending.set(id, pending);
+    this.#undecided += 1;
     const answer = protocol === 'http' ? this.#claimHost(pending) : this.#claimPort(pending);
-    answer.then(
-      (given) => this.#answer(pending, given),
-      (error: unknown) => this.#answer(pending, this.#unexpected(error)),
-    );
+    answer
+      .catch((error: unknown) => this.#unexpected(error))
+      .then((given) => {
+        this.#undecided -= 1;
+        this.#answer(pending, given);
+      })
+      .catch((error: unknown) => this.#unexpected(error));
   }
 
   release(id: number): void {
@@ -222,7 +229,9 @@ export class AgentTunnels {
     this.#session.sendMessage(answer.claimed);
   }
 
-  #refuse(id: number, { code, detail }: Denied): void {
+  #refuse(id: number, denied: Denied): void {
+    const { code } = denied;
+    const detail = denied.detail.slice(0, MAX_DETAIL_CHARS);
     const { counters, log } = this.#parts;
     countCode(counters.claimsRefusedTotal, code);
     log.info({ event: 'claim refused', identity: this.#who.identity, tunnel: id, code, detail });

@@ -59,7 +59,9 @@ type Answer =
   | 'failed'
   | 'over';
 
+/** Interim heads of one exchange and their bytes: no credit holds them back when the visitor does not read. */
 const MAX_INTERIM = 64;
+const MAX_INTERIM_BYTES = 131_072;
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 export class Exchange implements StreamSink {
@@ -80,6 +82,7 @@ export class Exchange implements StreamSink {
   #retried = false;
   #continued = false;
   #interims = 0;
+  #interimBytes = 0;
   #uncredited = 0;
 
   constructor(owner: ExchangeOwner, head: RequestHead, request: ExchangeRequest) {
@@ -206,7 +209,7 @@ export class Exchange implements StreamSink {
     try {
       const response = decodeResponse(block);
       if (response.status === 101) this.#switchProtocols(response);
-      else if (response.status < 200) this.#interim(response);
+      else if (response.status < 200) this.#interim(response, block.length);
       else this.#final(response);
     } catch (error) {
       if (!(error instanceof PortholeError)) this.#owner.parts.reportBug(error);
@@ -309,9 +312,11 @@ export class Exchange implements StreamSink {
     return !this.#bodySent && this.#interims === 0 && IDEMPOTENT.has(this.#request.method);
   }
 
-  #interim(response: ExchangeResponse): void {
+  #interim(response: ExchangeResponse, bytes: number): void {
     this.#interims += 1;
-    if (this.#answer !== 'awaited' || this.#interims > MAX_INTERIM) throw new PortholeError('ORIGIN_BAD_RESPONSE');
+    this.#interimBytes += bytes;
+    const isTooMuch = this.#interims > MAX_INTERIM || this.#interimBytes > MAX_INTERIM_BYTES;
+    if (this.#answer !== 'awaited' || isTooMuch) throw new PortholeError('ORIGIN_BAD_RESPONSE');
     if (response.status === 100) this.#continued = true;
     // RFC 9110 section 15.2: a 1.0 visitor does not know interim responses.
     if (this.#head.minor === 1) this.#owner.interim(response);

@@ -27,7 +27,10 @@ export class PeerLink implements SessionEvents {
     this.#pump = new LanePump(lane, carrier, PEER_HEARTBEAT_MS, {
       // There is no way back for a local socket: the other worker has ended.
       onDetached: () => this.#end('SESSION_LOST', 'a process of the relay has ended'),
-      onViolation: (error) => this.#end(error.code, error.detail),
+      onViolation: (error) => {
+        this.#reportBug(error);
+        this.#end(error.code, error.detail);
+      },
     });
   }
 

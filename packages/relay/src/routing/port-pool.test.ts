@@ -35,6 +35,7 @@ describe('PortPool', () => {
     expect(await portOf(pool.claim(claimBy('ann'), 7001, all))).toBe(7001);
     expect(await pool.claim(claimBy('bob'), 7001, all)).toMatchObject({ ok: false, code: 'PORT_TAKEN' });
     expect(await pool.claim(claimBy('bob'), 7002, all)).toMatchObject({ ok: false, code: 'PORT_NOT_ALLOWED' });
+    expect(await pool.claim(claimBy('bob'), 7000.5, all)).toMatchObject({ ok: false, code: 'PORT_NOT_ALLOWED' });
     expect(await pool.claim(claimBy('bob'), 7000, (port) => port !== 7000)).toMatchObject({
       ok: false,
       code: 'PORT_NOT_ALLOWED',

@@ -36,7 +36,7 @@ export class PortPool {
   async claim(claim: PortClaim, wanted: number | undefined, mayUse: (port: number) => boolean): Promise<ClaimOutcome> {
     if (this.#ports.length === 0) return { ok: false, code: 'TCP_DISABLED', detail: '' };
     if (wanted === undefined) return this.#claimFree(claim, mayUse);
-    if (!rangesInclude(this.#ranges, wanted))
+    if (!Number.isInteger(wanted) || !rangesInclude(this.#ranges, wanted))
       return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the relay does not offer ${wanted}` };
     if (!mayUse(wanted)) return { ok: false, code: 'PORT_NOT_ALLOWED', detail: `the token does not allow ${wanted}` };
     return await this.#registry.claim({ ...claim, address: { port: wanted } });
