@@ -9,6 +9,8 @@ export interface DoorParts extends EdgeParts {
   readonly ownHosts: OwnHosts;
   /** The name of this relay in `Via`, by which it knows what it passed on itself; a token. */
   readonly viaName: string;
+  /** Speak HTTP/2 with plain visitors who begin with its preface. Default true. */
+  readonly h2c?: boolean;
   /** Who takes agents in; undefined when this door is for visitors only. */
   readonly agentUpgrade: AgentUpgrade | undefined;
 }

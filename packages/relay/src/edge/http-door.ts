@@ -3,6 +3,7 @@ import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
+import { H2Door } from './h2-door.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
@@ -21,6 +22,8 @@ export interface HttpDoorAddress {
 export class HttpDoor {
   readonly #parts: DoorParts;
   readonly #server: net.Server;
+  /** Visitors of this address who speak HTTP/2, and those who negotiated it in TLS. */
+  readonly h2: H2Door;
   readonly #reads = new VisitorReads();
   readonly #visitors = new Set<VisitorConnection>();
   #isDraining = false;
@@ -28,6 +31,7 @@ export class HttpDoor {
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
+    this.h2 = new H2Door(parts);
     this.#server = net.createServer({
       allowHalfOpen: true,
       pauseOnConnect: true,
@@ -76,6 +80,7 @@ export class HttpDoor {
         if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
       },
       tap,
+      scheme === 'http' && this.#parts.h2c !== false ? this.#takeH2 : undefined,
     );
     this.#visitors.add(visitor);
     visitor.start();
@@ -94,7 +99,7 @@ export class HttpDoor {
     const timer = setTimeout(() => {
       for (const visitor of this.#visitors) visitor.destroy();
     }, deadlineMs);
-    await this.#empty();
+    await Promise.all([this.h2.drain(deadlineMs), this.#empty()]);
     clearTimeout(timer);
   }
 
@@ -103,8 +108,14 @@ export class HttpDoor {
     this.#isDraining = true;
     this.#server.close();
     for (const visitor of this.#visitors) visitor.destroy();
-    await this.#empty();
+    await Promise.all([this.h2.close(), this.#empty()]);
   }
+
+  readonly #takeH2 = (socket: net.Socket): void => {
+    this.h2.acceptH2(socket, { scheme: 'http' });
+    // It was paused between two readers; what was put back is taken at the next tick, and must not flow past it.
+    setImmediate(() => socket.resume());
+  };
 
   /** Costs one write; whoever does not take the answer at once has missed it. */
   #turnAway(socket: net.Socket): void {

@@ -16,6 +16,7 @@ import { RequestReader } from '@porthole/protocol/http1';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { h2Preface } from './h2-door.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
@@ -44,6 +45,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   readonly #from: VisitorOrigin;
   readonly #onGone: () => void;
   readonly #tap: ReadTap | undefined;
+  readonly #takeH2: ((socket: net.Socket) => void) | undefined;
+  /** Nothing has come yet that would tell which version of HTTP is spoken. */
+  #isFresh: boolean;
+  #opening: Buffer | undefined;
   /** Kept, so that they can be taken off a socket that is handed over. */
   readonly #listeners: readonly [string, (chunk: Buffer) => void][] = [
     ['data', (chunk) => this.#onData(chunk, true)],
@@ -71,12 +76,21 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #visitorMovedAt: number;
   #targetMovedAt: number;
 
-  constructor(socket: net.Socket, from: VisitorOrigin, parts: DoorParts, onGone: () => void, tap?: ReadTap) {
+  constructor(
+    socket: net.Socket,
+    from: VisitorOrigin,
+    parts: DoorParts,
+    onGone: () => void,
+    tap?: ReadTap,
+    takeH2?: (socket: net.Socket) => void,
+  ) {
     this.#socket = socket;
     this.#from = from;
     this.parts = parts;
     this.#onGone = onGone;
     this.#tap = tap;
+    this.#takeH2 = takeH2;
+    this.#isFresh = takeH2 !== undefined;
     this.output = new VisitorOutput(socket, parts.turns);
     this.output.handTo(this);
     this.#reader = new RequestReader(parts.headLimits, this);
@@ -257,7 +271,27 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     if (this.#pipe !== undefined) this.#pipe.visitorData(owned ? chunk : Buffer.from(chunk));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
     else if (this.#unread !== undefined) this.#unread = Buffer.concat([this.#unread, chunk]);
+    else if (this.#isFresh) this.#readFirst(chunk);
     else this.#read(chunk);
+  }
+
+  /** The first bytes: visitors who speak HTTP/2 without asking begin with its preface (RFC 9113 section 3.3). */
+  #readFirst(chunk: Buffer): void {
+    const opening = this.#opening === undefined ? chunk : Buffer.concat([this.#opening, chunk]);
+    const preface = h2Preface(opening);
+    if (preface === 'more') {
+      this.#opening = Buffer.from(opening);
+      return;
+    }
+    this.#isFresh = false;
+    this.#opening = undefined;
+    if (preface === 'no') {
+      this.#read(opening);
+      return;
+    }
+    this.#letGo();
+    this.#socket.unshift(Buffer.from(opening));
+    this.#takeH2?.(this.#socket);
   }
 
   #onVisitorEnd(): void {
@@ -377,13 +411,18 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   #giveAway(head: RequestHead, rest: Buffer): void {
+    this.#letGo();
+    this.parts.agentUpgrade?.accept(this.#socket, head, this.#isOwned ? rest : Buffer.from(rest));
+  }
+
+  /** The socket is somebody else's from here on. */
+  #letGo(): void {
     const socket = this.#socket;
     socket.pause();
     for (const [event, listener] of this.#listeners) socket.off(event, listener);
     if (this.#tap !== undefined) this.#tap.reader = undefined;
     this.#leave();
     this.parts.ticker.remove(this);
-    this.parts.agentUpgrade?.accept(socket, head, this.#isOwned ? rest : Buffer.from(rest));
   }
 
   #timedOut(): void {
