@@ -166,7 +166,7 @@ export class RelayUnderTest {
     const own: Record<string, unknown> = {
       admin: '127.0.0.1:0',
       // What is not about workers is tested without them: one process starts sooner, and a signal meets the relay itself.
-      workers: 0,
+      workers: Number(process.env['PORTHOLE_TEST_WORKERS'] ?? 0),
       ...(this.ports === undefined ? {} : { tcp: { ports: `${this.ports.first}-${this.ports.last}` } }),
     };
     // JSON is YAML.
@@ -181,7 +181,11 @@ function boundAddresses(line: string): Bound | undefined {
   const http = event['http'];
   if (typeof http !== 'string') return undefined;
   const https = typeof event['https'] === 'string' ? portOf(event['https']) : undefined;
-  return { port: portOf(http), httpsPort: https, adminPort: typeof event['admin'] === 'string' ? portOf(event['admin']) : undefined };
+  return {
+    port: portOf(http),
+    httpsPort: https,
+    adminPort: typeof event['admin'] === 'string' ? portOf(event['admin']) : undefined,
+  };
 }
 
 function portOf(address: string): number {

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReservedNames } from './access/reserved-names.ts';
 import type { Access } from './access/access.ts';
+import { CustomDomains, systemDns } from './access/custom-domains.ts';
 import { OpenAccess } from './access/open-access.ts';
 import { TokenAccess } from './access/token-access.ts';
 import { TokenRegistry } from './access/token-registry.ts';
@@ -42,6 +43,7 @@ import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
 export const SOFTWARE = 'porthole-relay/0.1.0';
 const MAX_LANES = 4;
+const PEER_PATIENCE_MS = 2_000;
 
 export interface RelayAddresses {
   /** Port of the public HTTP address. */
@@ -114,6 +116,7 @@ export class Relay {
   readonly #httpDoor: HttpDoor;
   readonly #tcpDoor: TcpDoor;
   readonly #tls: TlsParts | undefined;
+  readonly #customDomains: CustomDomains | undefined;
   readonly #tlsCounters = newTlsCounters();
   #ports: ListenPorts = { http: 0 };
   #draining = false;
@@ -127,6 +130,10 @@ export class Relay {
     this.#names = new ReservedNames(this.#store);
     this.#worker = deps.worker;
     this.#registry = deps.worker?.registry ?? this.#localRegistry();
+    const { customDomains, domains } = config;
+    this.#customDomains = customDomains.enabled
+      ? new CustomDomains({ store: this.#store, dns: systemDns(customDomains.resolvers), domain: domains[0] })
+      : undefined;
     const edgeParts = this.#edgeParts();
     this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts, deps.worker?.ports);
     this.#agentDoor = new AgentDoor(this.#agentParts());
@@ -182,7 +189,8 @@ export class Relay {
       this.#tcpDoor.drain(limitMs),
       agentsMoved,
     ]);
-    await this.#worker?.peers.untilIdle(end - performance.now());
+    // Others' visitors have the same time, and are told by their own worker that it is over.
+    await this.#worker?.peers.untilIdle(end - performance.now() + PEER_PATIENCE_MS);
     await this.close();
   }
 
@@ -251,8 +259,18 @@ export class Relay {
       tls,
       store: this.#store,
       log: this.#log,
-      permit: async () => undefined,
+      permit: (name) => this.#ownerOf(name),
     });
+  }
+
+  /** Names that may have a certificate on first use: tunnels that stand, reserved names, proven domains. */
+  async #ownerOf(host: string): Promise<string | undefined> {
+    for (const domain of this.#config.domains) {
+      if (!host.endsWith(`.${domain}`)) continue;
+      const label = host.slice(0, -domain.length - 1);
+      return label.includes('.') ? undefined : (this.#registry.ownerOf(host) ?? this.#names.ownerOf(label));
+    }
+    return await this.#customDomains?.ownerOf(host);
   }
 
   #localRegistry(): LocalRouteRegistry {
@@ -297,6 +315,8 @@ export class Relay {
       limits,
       log: this.#log,
       domains,
+      customDomains: this.#customDomains,
+      hasTls: this.#config.tls !== undefined,
       tcpHost: this.#config.publicUrl?.host ?? domains[0],
       software: SOFTWARE,
       heartbeatMs,

@@ -6,6 +6,7 @@ import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { type Listening, RunningRelay } from './running-relay.ts';
 import { type Flags, settle } from './settle.ts';
+import type { Serving } from './serving.ts';
 import { stopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 import type { ServeWorld } from './world.ts';
@@ -24,14 +25,6 @@ export async function serve(flags: Flags, world: ServeWorld): Promise<number> {
     log.info({ event: 'stopped' });
     await world.logOutput.flush();
   }
-}
-
-/** What a running `serve` is made of. */
-export interface Serving {
-  readonly config: RelayConfig;
-  readonly store: Store;
-  readonly log: Log;
-  readonly world: ServeWorld;
 }
 
 async function serveAlone(

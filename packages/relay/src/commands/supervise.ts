@@ -12,7 +12,7 @@ import { Registrar } from '../supervisor/registrar.ts';
 import { openRunFolder } from '../supervisor/run-folder.ts';
 import { Supervisor, type SupervisorSettings } from '../supervisor/supervisor.ts';
 import type { Listening } from './running-relay.ts';
-import type { Serving } from './serve.ts';
+import type { Serving } from './serving.ts';
 import { stopRequests } from './stop-requests.ts';
 
 /** An earlier supervisor that was killed leaves workers, which let go of the sockets when they notice. */

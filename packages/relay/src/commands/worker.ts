@@ -8,7 +8,7 @@ import { openStore } from '../store/open-store.ts';
 import type { StartMessage } from '../supervisor/channel-messages.ts';
 import { WorkerChannel } from '../supervisor/worker-channel.ts';
 import { RunningRelay } from './running-relay.ts';
-import type { Serving } from './serve.ts';
+import type { Serving } from './serving.ts';
 import { type Flags, settle } from './settle.ts';
 import { type StopRequests, stopRequests } from './stop-requests.ts';
 import type { ServeWorld } from './world.ts';
@@ -62,7 +62,7 @@ async function run(
     node: start.node,
     link: channel,
     limits: registryLimits(config),
-    peerTarget: (holder) => peers.targetOf(holder),
+    peerTarget: (holder, onDoubt) => peers.targetOf(holder, onDoubt),
     onPortFreed: (port) => running.relay.closePort(port),
   });
   const running = new RunningRelay(config, store, log, world, { registry, ports: channel, peers, fds: start.fds });

@@ -14,6 +14,7 @@ export class PeerLink implements SessionEvents {
   readonly #pump: LanePump;
   readonly #onOver: () => void;
   readonly #reportBug: (error: unknown) => void;
+  #closing = false;
 
   constructor(path: string, onOver: () => void, reportBug: (error: unknown) => void) {
     this.#onOver = onOver;
@@ -64,13 +65,14 @@ export class PeerLink implements SessionEvents {
   }
 
   onClosed(): void {
-    this.#pump.stop();
+    // Closed by the other worker: nothing is left to say.
+    if (!this.#closing) this.#pump.stop();
     this.#onOver();
   }
 
   #end(code: ErrorCode, detail: string): void {
     if (this.#session.closed) return;
-    const farewell = this.#session.close(code, detail);
-    this.#pump.stop(farewell);
+    this.#closing = true;
+    this.#pump.stop(this.#session.close(code, detail));
   }
 }

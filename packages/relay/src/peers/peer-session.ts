@@ -18,6 +18,7 @@ export class PeerSession implements SessionEvents {
   readonly #pump: LanePump;
   readonly #parts: PeerSessionParts;
   readonly #onOver: (session: PeerSession) => void;
+  #closing = false;
 
   constructor(socket: net.Socket, rest: Buffer, parts: PeerSessionParts, onOver: (session: PeerSession) => void) {
     this.#parts = parts;
@@ -41,6 +42,7 @@ export class PeerSession implements SessionEvents {
   /** Idempotent. */
   close(): void {
     if (this.#session.closed) return;
+    this.#closing = true;
     this.#pump.stop(this.#session.close('GOING_AWAY'));
   }
 
@@ -76,7 +78,8 @@ export class PeerSession implements SessionEvents {
   }
 
   onClosed(): void {
-    this.#pump.stop();
+    // Closed by the other worker: nothing is left to say.
+    if (!this.#closing) this.#pump.stop();
     this.#onOver(this);
   }
 }

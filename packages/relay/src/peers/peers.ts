@@ -69,8 +69,8 @@ export class Peers implements CarrierHandover {
   }
 
   /** The agent behind a lease of another worker. */
-  targetOf({ node, lease, label }: RouteHolder): Target {
-    return new PeerTarget(label, lease, () => this.#linkTo(node));
+  targetOf({ node, lease, label }: RouteHolder, onDoubt: () => void): Target {
+    return new PeerTarget(label, lease, () => this.#linkTo(node), onDoubt);
   }
 
   pass(carrier: Carrier, to: string, heard: HeardHello, onGone: () => void): boolean {

@@ -14,13 +14,15 @@ import { WaitRoom } from './wait-room.ts';
 
 /** A lease that was lost is still served for so long to those who had not heard of it when they opened a stream. */
 const LATE_STREAMS_MS = 30_000;
+/** A holder in doubt is left out for so long, if the registrar says nothing about it. */
+const DOUBT_MS = 1_000;
 
 export interface SharedRegistryOptions {
   /** This worker. */
   readonly node: string;
   readonly link: RegistrarLink;
-  /** Leads to a holder whose session is on another worker. */
-  readonly peerTarget: (holder: RouteHolder) => Target;
+  /** Leads to a holder whose session is on another worker; `onDoubt` is called when that seems to be gone. */
+  readonly peerTarget: (holder: RouteHolder, onDoubt: () => void) => Target;
   /** Nobody holds the port any more. */
   readonly onPortFreed: (port: number) => void;
   readonly limits?: Partial<RegistryLimits>;
@@ -74,6 +76,10 @@ export class SharedRouteRegistry implements RouteRegistry {
     return slot === undefined ? UNKNOWN : slot.resolve();
   }
 
+  ownerOf(host: string): string | undefined {
+    return this.#hosts.get(host)?.identity;
+  }
+
   isRaw(host: string): boolean {
     return this.#hosts.get(host)?.raw === true;
   }
@@ -108,7 +114,7 @@ export class SharedRouteRegistry implements RouteRegistry {
     const kept = slot ?? this.#keep(new Slot(update.address, update.identity));
     kept.raw = update.raw === true;
     kept.removeAll();
-    for (const holder of update.holders) kept.add(this.#holderOf(holder));
+    for (const holder of update.holders) kept.add(this.#holderOf(kept, holder));
     if (kept.resolve().state !== 'away') this.#waitRoom.dismiss(kept, () => kept.resolve());
   }
 
@@ -154,9 +160,9 @@ export class SharedRouteRegistry implements RouteRegistry {
     this.#options.link.change(lease, away ? 'suspend' : 'restore');
   }
 
-  #holderOf(holder: RouteHolder): Holder {
+  #holderOf(slot: Slot, holder: RouteHolder): Holder {
     const own = holder.node === this.#options.node ? this.#own.get(holder.lease) : undefined;
-    const target = own?.claim.target ?? this.#options.peerTarget(holder);
+    const target = own?.claim.target ?? this.#options.peerTarget(holder, () => this.#doubt(slot, holder.lease));
     return {
       claim: { address: { port: 0 }, identity: '', target, pool: false, onLost: () => {} },
       epoch: holder.lease,
@@ -165,6 +171,19 @@ export class SharedRouteRegistry implements RouteRegistry {
       retired: holder.retired,
       cancelGrace: undefined,
     };
+  }
+
+  /** A stream to another worker was lost with its session, of whose end the registrar is about to tell. */
+  #doubt(slot: Slot, lease: number): void {
+    const holder = slot.holders.find(({ epoch }) => epoch === lease);
+    if (holder === undefined || holder.away) return;
+    holder.away = true;
+    slot.refresh();
+    this.#schedule(() => {
+      holder.away = false;
+      slot.refresh();
+      this.#waitRoom.dismiss(slot, () => slot.resolve());
+    }, DOUBT_MS);
   }
 
   #slotOf(address: Address): Slot | undefined {

@@ -1,0 +1,12 @@
+/** What a running `serve` or worker is made of. */
+import type { RelayConfig } from '../config/config.ts';
+import type { Log } from '../observe/log.ts';
+import type { Store } from '../store/store.ts';
+import type { ServeWorld } from './world.ts';
+
+export interface Serving {
+  readonly config: RelayConfig;
+  readonly store: Store;
+  readonly log: Log;
+  readonly world: ServeWorld;
+}
