@@ -1,8 +1,8 @@
 /** The whole way, once: a tunnel of our own, asked through its public address, must answer with our own words. */
 import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { request as requestPlain } from 'node:http';
-import { request as requestTls } from 'node:https';
+import { Agent as PlainAgent, request as requestPlain } from 'node:http';
+import { Agent as TlsAgent, request as requestTls } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import {
   encodeResponse,
@@ -13,6 +13,7 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/agent';
+import { proxyText } from './network-checks.ts';
 import { deafBody } from '../origins/deaf-body.ts';
 import type { RelayChoice } from '../settings/relay-choice.ts';
 import type { World } from '../world.ts';
@@ -36,16 +37,27 @@ export async function canary(choice: RelayChoice, world: World): Promise<string>
     });
     link.start();
     const url = await claimed.promise;
-    return await ask(url, word, choice, signal);
+    return await ask(url, word, choice, world.env, signal);
   } finally {
     await link.close(0);
   }
 }
 
-async function ask(url: string, word: string, choice: RelayChoice, signal: AbortSignal): Promise<string> {
-  const { host: relayHost, local } = await dialHost(new URL(url).hostname, choice.relay);
+async function ask(
+  url: string,
+  word: string,
+  choice: RelayChoice,
+  env: World['env'],
+  signal: AbortSignal,
+): Promise<string> {
+  const parsed = new URL(url);
+  // Behind a proxy the name may resolve for the proxy only; like a browser here, the canary leaves that to it.
+  const { host: relayHost, local } =
+    proxyText(parsed, env) === undefined
+      ? await dialHost(parsed.hostname, choice.relay)
+      : { host: parsed.hostname, local: true };
   const started = performance.now();
-  const answer = await get(new URL(url), relayHost, choice.ca, signal);
+  const answer = await get(parsed, relayHost, choice.ca, env, signal);
   if (answer.text !== word)
     throw new PortholeError('NOT_A_RELAY', `${url} answered ${answer.status} and not what was sent through it`);
   const note = local
@@ -71,15 +83,17 @@ function get(
   url: URL,
   host: string,
   ca: string | undefined,
+  env: World['env'],
   signal: AbortSignal,
 ): Promise<{ status: number; text: string }> {
+  const agent = new (url.protocol === 'https:' ? TlsAgent : PlainAgent)({ proxyEnv: { ...env }, keepAlive: false });
   const options = {
     host,
     port: url.port === '' ? undefined : url.port,
     path: '/',
     headers: { Host: url.host },
     signal,
-    agent: false,
+    agent,
   } as const;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
