@@ -39,6 +39,10 @@ export class FakeRegistry implements RouteRegistry {
     return this.hosts.get(host) ?? UNKNOWN;
   }
 
+  ownerOf(): string | undefined {
+    return undefined;
+  }
+
   isRaw(): boolean {
     return false;
   }

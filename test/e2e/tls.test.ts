@@ -110,7 +110,14 @@ describe('a relay with https', () => {
   });
 
   it('does not speak TLS 1.1', async () => {
-    const old = connectSecurely({ port: port(), servername: 'shop.tunnel.test', ca, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' });
+    const old = connectSecurely({
+      port: port(),
+      servername: 'shop.tunnel.test',
+      ca,
+      maxVersion: 'TLSv1.1',
+      minVersion: 'TLSv1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
     await expect(old).rejects.toThrow();
   });
 

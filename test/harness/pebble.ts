@@ -169,6 +169,10 @@ export class ChallengeDns {
     await this.#post('/add-a', { host: `${host}.`, addresses });
   }
 
+  async setCname(host: string, target: string): Promise<void> {
+    await this.#post('/set-cname', { host: `${host}.`, target: `${target}.` });
+  }
+
   async #post(path: string, body: unknown): Promise<void> {
     const answer = await fetch(`${this.#managementUrl}${path}`, { method: 'POST', body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`pebble-challtestsrv: ${path} gave ${answer.status}`);

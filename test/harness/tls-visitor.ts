@@ -43,7 +43,9 @@ export async function visitSecurely(visit: SecureVisit): Promise<SecureAnswer> {
       answer.setEncoding('latin1');
       answer.on('data', (chunk: string) => (text += chunk));
       answer.on('error', reject);
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: text, headers: answer.headers, certificate }));
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, body: text, headers: answer.headers, certificate }),
+      );
     },
   );
   outgoing.on('error', reject);
@@ -52,7 +54,10 @@ export async function visitSecurely(visit: SecureVisit): Promise<SecureAnswer> {
 }
 
 /** A socket through its handshake. */
-export async function connectSecurely(options: ConnectionOptions, deadlineMs = DEFAULT_DEADLINE_MS): Promise<TLSSocket> {
+export async function connectSecurely(
+  options: ConnectionOptions,
+  deadlineMs = DEFAULT_DEADLINE_MS,
+): Promise<TLSSocket> {
   const socket = connect({ host: '127.0.0.1', ...options });
   await within('the handshake', once(socket, 'secureConnect'), deadlineMs);
   return socket;

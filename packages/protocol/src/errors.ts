@@ -59,6 +59,7 @@ export const ERRORS = {
   TCP_DISABLED: { wire: 72, retryable: false, exit: 3, message: 'This relay offers no TCP ports.', hint: 'Ask the operator to set `tcp.ports`.' },
   RELAY_FULL: { wire: 73, retryable: true, message: 'The relay has as many sessions as it may have.', hint: 'Try again later, or ask the operator to raise the limit.' },
   NOT_SUPPORTED: { wire: 74, retryable: false, exit: 3, message: 'The relay does not offer this.', hint: 'Update the relay, or ask the operator to switch it on.' },
+  DOMAIN_NOT_PROVEN: { wire: 75, retryable: true, exit: 3, message: 'DNS does not show that this domain is yours.', hint: 'Set one of the records named, wait until DNS shows it, and try again.' },
 
   // What only the relay's own answers to visitors use, 100 to 139.
   TUNNEL_NOT_FOUND: { wire: 100, status: 404, retryable: false, message: 'No tunnel has this address.', hint: 'Check the address, or start the agent that serves it.' },

@@ -169,9 +169,8 @@ export class RelayCertificates {
     const profile = tls.acme?.profile;
     for (const domain of config.domains) {
       if (isBrought(this.#index, domain)) continue;
-      // Addresses get short-lived certificates only (RFC 8738; authorities' profile of that name).
-      if (isIP(domain) !== 0) this.#keeper?.want({ names: [domain], profile: profile ?? 'shortlived' });
-      else this.#keeper?.want({ names: tls.dns === undefined ? [domain] : [domain, `*.${domain}`], profile });
+      const hasWildcard = tls.dns !== undefined && isIP(domain) === 0;
+      this.#keeper?.want({ names: hasWildcard ? [domain, `*.${domain}`] : [domain], profile });
     }
   }
 

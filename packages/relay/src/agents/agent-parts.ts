@@ -1,6 +1,7 @@
 /** What everything behind the agents' door shares. */
 import type { Welcome } from '@porthole/protocol';
 import type { Access, Authenticated } from '../access/access.ts';
+import type { CustomDomains } from '../access/custom-domains.ts';
 import type { Log } from '../observe/log.ts';
 import type { CarrierHandover } from '../routing/carrier-handover.ts';
 import type { PublicPorts } from '../routing/public-ports.ts';
@@ -25,6 +26,10 @@ export interface AgentParts {
   readonly log: Log;
   /** The relay's domains, the default one first. */
   readonly domains: readonly string[];
+  /** Domains that users bring; undefined: none. */
+  readonly customDomains: CustomDomains | undefined;
+  /** TLS connections can be passed through: there is an HTTPS address. */
+  readonly hasTls: boolean;
   /** Host that TCP tunnels are announced with. */
   readonly tcpHost: string;
   /** Software and version, for people. */

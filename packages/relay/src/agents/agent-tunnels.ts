@@ -1,4 +1,5 @@
 /** The tunnels of one session: claims that became leases, and what happens to them when the session comes and goes. */
+import { isIP } from 'node:net';
 import {
   type ClaimedMessage,
   type ClaimMessage,
@@ -7,6 +8,7 @@ import {
   type Session,
 } from '@porthole/protocol';
 import type { Authenticated, Denied } from '../access/access.ts';
+import { isAddressLiteral, normalHostName } from '../tls/host-name.ts';
 import { parseName, RandomNames } from '../routing/names.ts';
 import type { Address, Claim, ClaimOutcome, Lease, Resolution, RouteRegistry } from '../routing/registry.ts';
 import { countCode } from './agent-counters.ts';
@@ -79,14 +81,14 @@ export class AgentTunnels {
       this.#refuse(id, { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${MAX_CLAIMS}` });
       return;
     }
-    if (protocol !== 'http' && protocol !== 'tcp') {
-      this.#refuse(id, { ok: false, code: 'NOT_SUPPORTED', detail: protocol });
+    if (protocol !== 'http' && protocol !== 'tcp' && !(protocol === 'tls' && this.#parts.hasTls)) {
+      this.#refuse(id, { ok: false, code: 'NOT_SUPPORTED', detail: protocol === 'tls' ? 'tls: the relay has no https address' : protocol });
       return;
     }
     const pending: PendingClaim = { message, target: new AgentTarget(this.#session, id, `${this.#label}/${id}`) };
     this.#pending.set(id, pending);
     this.#undecided += 1;
-    const answer = protocol === 'http' ? this.#claimHost(pending) : this.#claimPort(pending);
+    const answer = protocol === 'tcp' ? this.#claimPort(pending) : this.#claimHost(pending);
     answer
       .catch((error: unknown) => this.#unexpected(error))
       .then((given) => {
@@ -129,13 +131,31 @@ export class AgentTunnels {
   async #claimHost(pending: PendingClaim): Promise<Answer> {
     const { message } = pending;
     const domain = (message.domain ?? this.#parts.domains[0] ?? '').toLowerCase();
-    if (!this.#parts.domains.includes(domain)) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: `the relay has no domain ${domain}` };
+    if (!this.#parts.domains.includes(domain)) return await this.#claimCustom(pending, domain);
+    // Addresses have no subdomains.
+    if (isIP(domain) !== 0) return { ok: false, code: 'NOT_SUPPORTED', detail: 'the relay has no domain: use a TCP tunnel, or a domain of your own' };
     if (message.name === undefined) return await this.#claimAnyHost(pending, domain);
     const parsed = parseName(message.name);
     if (!parsed.ok) return parsed;
     const permission = this.#parts.access.mayUseName(this.#who, parsed.name);
     if (!permission.ok) return permission;
     return this.#stand(pending, await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${parsed.name}.${domain}` } }), parsed.name);
+  }
+
+  /** A domain that is not the relay's: the user's own, if DNS says so. */
+  async #claimCustom(pending: PendingClaim, domain: string): Promise<Answer> {
+    const { customDomains, registry } = this.#parts;
+    const { name } = pending.message;
+    const host = normalHostName(domain);
+    const isOurs = this.#parts.domains.some((own) => domain.endsWith(`.${own}`));
+    if (customDomains === undefined || host === undefined || isAddressLiteral(host) || !host.includes('.') || isOurs)
+      return { ok: false, code: 'NAME_NOT_ALLOWED', detail: `the relay has no domain ${domain.slice(0, 253)}` };
+    // After a lost session the agent names what it had.
+    if (name !== undefined && name !== host) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'a domain of your own has no further name: leave --name out' };
+    if (this.#who.scope.names !== undefined) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: host };
+    const permission = await customDomains.prove(this.#who.identity, host);
+    if (!permission.ok) return permission;
+    return this.#stand(pending, await registry.claim({ ...this.#claimOf(pending), address: { host } }), host);
   }
 
   /** A name that looks free here may be given away elsewhere at this very moment: then another. */
@@ -178,6 +198,7 @@ export class AgentTunnels {
       identity: this.#who.identity,
       target,
       pool: message.pool === true,
+      raw: message.protocol === 'tls',
       maxTunnels: this.#who.scope.maxTunnels ?? this.#parts.limits.maxTunnelsPerUser,
       onLost: (code, detail) => this.#onLost(pending, code, detail),
     };

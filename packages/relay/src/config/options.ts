@@ -23,6 +23,7 @@ import {
   text,
   word,
   yesNo,
+  zoneName,
 } from './scalars.ts';
 import type { CertificatePair, ListenAddress } from './config.ts';
 import type { PortRange } from './port-ranges.ts';
@@ -203,7 +204,7 @@ const OPTIONS = {
   ),
 
   'dns.zone': option(
-    optional(domainName),
+    optional(zoneName),
     undefined,
     'A zone delegated to this relay, such as `_acme-challenge.tunnel.example.com`, in which it proves wildcard certificates by itself.',
     FILE_ONLY,

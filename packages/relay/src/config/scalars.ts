@@ -170,6 +170,17 @@ export const domainName: OptionType<string> = scalarType(
   (value) => value,
 );
 
+/** As a domain, with labels that begin with `_` as well. */
+export const zoneName: OptionType<string> = scalarType(
+  'zone',
+  'a zone such as _acme-challenge.tunnel.example.com',
+  (value) => {
+    const name = value.toLowerCase().replace(/\.$/, '');
+    return HOST_NAME.test(name.replaceAll(/(^|\.)_/g, '$1')) && name.includes('.') ? name : undefined;
+  },
+  (value) => value,
+);
+
 /** A relay without a domain is known by its address; tunnels then get ports. */
 export const domainOrAddress: OptionType<string> = scalarType(
   'host name or IP address',

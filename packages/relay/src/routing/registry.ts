@@ -60,6 +60,8 @@ export interface RouteRegistry {
   /** On the path of every request: one Map look-up. `host` is lower case without port or trailing dot. */
   resolveHost(host: string): Resolution;
   resolvePort(port: number): Resolution;
+  /** Who holds the host, present or away. */
+  ownerOf(host: string): string | undefined;
   /** Whether TLS connections for the host go to its target as they are, also while that is away. */
   isRaw(host: string): boolean;
   /** Undefined when as many requests wait already as may (per address and in all). */

@@ -99,6 +99,10 @@ export class LocalRouteRegistry implements RouteRegistry {
     return slot === undefined ? UNKNOWN : slot.resolve();
   }
 
+  ownerOf(host: string): string | undefined {
+    return this.#hosts.get(host)?.identity;
+  }
+
   isRaw(host: string): boolean {
     return this.#hosts.get(host)?.raw === true;
   }

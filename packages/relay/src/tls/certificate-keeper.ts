@@ -39,8 +39,8 @@ export interface CertificateKeeperOptions extends CertificateOrderContext {
 }
 
 const dayMs = 86_400_000;
-/** How long a name that may not have a certificate, or whose budget is used up, is not looked at again. */
-const refusalMs = 60_000;
+/** How long a name that may not have a certificate, or whose budget is used up, is not looked at again. Short: its tunnel may open next. */
+const refusalMs = 5_000;
 
 export interface CertificateStatus {
   readonly id: string;

@@ -1,4 +1,5 @@
 /** One order of the keeper: alone in the cluster, fenced, its outcome written down whatever it is. */
+import { isIP } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { Store } from '../store/store.ts';
 import type { AcmeAccount } from './acme-account.ts';
@@ -96,7 +97,7 @@ async function obtain(
 ): Promise<StoredCertificate> {
   const { names, owner, profile } = wanted;
   const api = await context.account.api(signal);
-  const { renewalInfo } = await api.directory(signal);
+  const { renewalInfo, profiles } = await api.directory(signal);
   const replaces =
     standing !== undefined && renewalInfo !== undefined
       ? renewalIdentifier(factsOf(standing.chainPem).leaf)
@@ -105,13 +106,18 @@ async function obtain(
   const issued = await obtainCertificate(api, {
     names,
     solvers,
-    profile,
+    profile: profile ?? profileFor(names, profiles),
     replaces,
     preferredChain,
     timeoutMs: orderTimeoutMs,
     signal,
   });
   return { ...issued, names: issued.names, id: names[0] ?? '', ...(owner === undefined ? {} : { owner }) };
+}
+
+/** Authorities that have certificates for addresses at all may give them a short life only, under this profile. */
+function profileFor(names: readonly string[], profiles: ReadonlyMap<string, string>): string | undefined {
+  return profiles.has('shortlived') && names.some((name) => isIP(name) !== 0) ? 'shortlived' : undefined;
 }
 
 /** The revision from before the order fences: if somebody stored one meanwhile, that one stands and ours is dropped. */
