@@ -90,7 +90,10 @@ function lastCode(frames: Buffer): number | undefined {
 describe('whoever asks and does not take the answers', () => {
   it.each([
     ['streams into the relay', (id: number) => frame(OPEN, Buffer.from([1, 0, 0, 0, 1]), 2 * id)],
-    ['claims of nonsense', (id: number) => frame(MESSAGE, `{"type":"claim","id":${id},"protocol":"${'x'.repeat(500)}"}`)],
+    [
+      'claims of nonsense',
+      (id: number) => frame(MESSAGE, `{"type":"claim","id":${id},"protocol":"${'x'.repeat(500)}"}`),
+    ],
   ])('%s: ends its session, and the relay stays small', async (_what, ask) => {
     const before = residentBytes(stage.relay.pid);
     await using carrier = await loggedIn();
@@ -114,7 +117,9 @@ describe('an answer that breaks the rules', () => {
     await using visitor = await connectVisitor(url);
     await visitor.send(getRequest(url).replace('GET', asked));
     const { stream } = await carrier.nextOf(OPEN);
-    const bytes = frames.map(([type, payload, flags]) => frame(type, Buffer.from(payload, 'latin1'), stream, flags ?? 0));
+    const bytes = frames.map(([type, payload, flags]) =>
+      frame(type, Buffer.from(payload, 'latin1'), stream, flags ?? 0),
+    );
     await carrier.wire.send(Buffer.concat(bytes));
     try {
       let answer = await readAnswer(visitor, { method: asked });
@@ -151,7 +156,10 @@ describe('an answer that breaks the rules', () => {
   it('interim answers are bounded in number and in bytes', async () => {
     const many = Array.from({ length: 100 }, (): [number, string] => [HEAD, '103\0Early Hints\0Link\0x']);
     expect(await answerTo('GET', ...many, [HEAD, '200\0OK', 1])).toMatch(/^502 /);
-    const large = Array.from({ length: 5 }, (): [number, string] => [HEAD, `103\0Early Hints\0Link\0${'x'.repeat(60_000)}`]);
+    const large = Array.from({ length: 5 }, (): [number, string] => [
+      HEAD,
+      `103\0Early Hints\0Link\0${'x'.repeat(60_000)}`,
+    ]);
     expect(await answerTo('GET', ...large, [HEAD, '200\0OK', 1])).toMatch(/^502 /);
   });
 });

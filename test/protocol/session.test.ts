@@ -170,6 +170,16 @@ describe('a peer that breaks the rules', () => {
     expect(pair.agent.opened.length).toBe(1);
   });
 
+  it('cannot be made of a head that is too long for its frame', () => {
+    const pair = new SessionPair();
+    const most = 'x'.repeat(65_530);
+    pair.relay.open(most, true);
+    expect(() => pair.relay.open(`${most}x`, true)).toThrow(expect.objectContaining({ code: 'HEAD_TOO_LARGE' }));
+    pair.settle();
+    expect(pair.agent.opened.map(({ opening }) => opening.block.length)).toEqual([65_530]);
+    expect(pair.relay.session.streamCount).toBe(1);
+  });
+
   it('cannot open more streams than the limit', () => {
     const pair = new SessionPair(2);
     pair.settle();

@@ -9,6 +9,7 @@ import {
   encodeReason,
   FLAG_END,
   FRAME,
+  MAX_BLOCK_BYTES,
   MAX_MESSAGE_BYTES,
   OPEN_PREFIX_BYTES,
 } from './frame.ts';
@@ -112,6 +113,9 @@ export class Session implements LaneOwner {
   openStream(opening: StreamOpening, sink: StreamSink, ends: boolean): Stream {
     if (this.#closed !== undefined) throw new PortholeError(this.#closed.code, this.#closed.detail);
     if (this.#streams.size >= this.maxStreams) throw new PortholeError('STREAM_LIMIT', `${this.maxStreams} streams`);
+    // A longer one would not fit the header's length: what is behind it would be read as frames.
+    if (opening.block.length > MAX_BLOCK_BYTES)
+      throw new PortholeError('HEAD_TOO_LARGE', `${opening.block.length} bytes with the relay's own fields, at most ${MAX_BLOCK_BYTES}`);
     const lane = this.#pickLane();
     const stream = new SessionStream(this.#takeStreamId(), lane, this.#budget, opening);
     stream.sink = sink;
