@@ -11,7 +11,7 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/protocol';
-import { forwardableResponseFields, forwardableTrailers } from '@porthole/protocol/http1';
+import { forwardableResponseFields, forwardableTrailers, requireValidFields } from '@porthole/protocol/http1';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
@@ -69,7 +69,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
   onTrailers(block: string): void {
     if (this.#over) return;
     this.#guarded(() => {
-      this.#trailers = forwardableTrailers(decodeFields(block));
+      const fields = decodeFields(block);
+      requireValidFields(fields, 'PROTOCOL_ERROR');
+      this.#trailers = forwardableTrailers(fields);
     });
   }
 

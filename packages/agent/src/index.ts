@@ -11,7 +11,7 @@ export type { HostHeader } from './host-rewriting.ts';
 export type { ProxySettings } from './proxy-route.ts';
 export { openRelayLink, type RelayLinkOptions } from './open-relay-link.ts';
 export type { LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
-export { originFor, type OriginOptions } from './origin-for.ts';
+export { ORIGIN_PROTOCOLS, originFor, type OriginOptions, type OriginProtocol } from './origin-for.ts';
 export type { Origin } from './origin.ts';
 export { type OriginAddress, type OriginTarget, parseTarget } from './target.ts';
 export {

@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type Hello,
   type Lane,
+  MAX_LANES,
   type Message,
   PortholeError,
   PROTOCOL_VERSION,
@@ -75,6 +76,9 @@ interface LaneState {
   retryTimer: NodeJS.Timeout | undefined;
 }
 
+/** The longest time a timer takes; the times are the relay's to say. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+const MIN_HEARTBEAT_MS = 10;
 /** How long a carrier that is in doubt may stay silent. */
 const WAKE_PROBE_MS = 2_000;
 /** How often it is looked at whether the lanes are full. */
@@ -204,8 +208,13 @@ export class LinkSession implements SessionEvents {
       carrier.destroy();
       return;
     }
-    if (state === undefined) this.#onCreated(greeted, carrier);
-    else this.#onResumed(state, greeted, carrier);
+    try {
+      if (state === undefined) this.#onCreated(greeted, carrier);
+      else this.#onResumed(state, greeted, carrier);
+    } catch (error) {
+      carrier.destroy();
+      throw error;
+    }
   }
 
   #createHello(challenge: Challenge, carrier: Carrier): Hello {
@@ -241,7 +250,7 @@ export class LinkSession implements SessionEvents {
     this.#established = { session, key, welcome };
     const state = this.#addState(session.lanes[0] as Lane);
     if (welcome.maxLanes > 1)
-      this.#laneTimer = setInterval(() => this.#lookAtLanes(session, welcome.maxLanes), LANE_CHECK_MS);
+      this.#laneTimer = setInterval(() => this.#lookAtLanes(session, Math.min(welcome.maxLanes, MAX_LANES)), LANE_CHECK_MS);
     this.#attach(state, greeted, carrier, false);
   }
 
@@ -281,25 +290,19 @@ export class LinkSession implements SessionEvents {
       nonce: challenge.nonce,
       keyingMaterial: first.bound ? carrier.keyingMaterial() : undefined,
     });
-    if (welcome.epoch !== state.epoch || !sameProof(expected, welcome.proof ?? '')) {
-      carrier.destroy();
+    if (welcome.epoch !== state.epoch || !sameProof(expected, welcome.proof ?? ''))
       throw new PortholeError('NOT_A_RELAY', 'it does not know this session');
-    }
     this.#attach(state, greeted, carrier, true);
   }
 
   #attach(state: LaneState, greeted: Greeted, carrier: Carrier, resumed: boolean): void {
     const { welcome } = this.#established as Established;
-    try {
-      state.lane.attach(greeted.welcome.received);
-    } catch (error) {
-      carrier.destroy();
-      throw error;
-    }
+    state.lane.attach(greeted.welcome.received);
     clearTimeout(this.#graceTimer);
     const wasAway = !this.established;
     state.since = monotonicNow();
-    const pump = new LanePump(state.lane, carrier, welcome.heartbeatMs, {
+    const heartbeatMs = Math.min(Math.max(welcome.heartbeatMs, MIN_HEARTBEAT_MS), MAX_TIMER_MS);
+    const pump = new LanePump(state.lane, carrier, heartbeatMs, {
       onDetached: (reason) => this.#onDetached(state, pump, reason),
       onViolation: (error) => {
         if (error.code === 'INTERNAL') this.#events.onFault(error.cause);
@@ -319,7 +322,10 @@ export class LinkSession implements SessionEvents {
     const delayMs = state.backoff.next();
     if (!this.established) {
       const { graceMs } = (this.#established as Established).welcome;
-      this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', `away for ${graceMs} ms`), graceMs);
+      this.#graceTimer = setTimeout(
+        () => this.close('SESSION_LOST', `away for ${graceMs} ms`),
+        Math.min(graceMs, MAX_TIMER_MS),
+      );
       this.#events.onInterrupted(
         this,
         reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'),

@@ -1,12 +1,13 @@
 /** Makes the origin a tunnel forwards to out of what a person gave as its target. */
 import type { TunnelProtocol } from '@porthole/protocol';
 import { hostRewriting, type HostHeader } from './host-rewriting.ts';
+import { H2Origin } from './h2-origin.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { OriginDialer, DEFAULT_WAIT } from './origin-dial.ts';
 import { NetOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { RawOrigin } from './raw-origin.ts';
-import { parseTarget } from './target.ts';
+import { type OriginTarget, parseTarget } from './target.ts';
 
 export interface OriginOptions {
   /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Anything else is sent as it is. */
@@ -15,6 +16,8 @@ export interface OriginOptions {
   readonly insecure?: boolean | undefined;
   /** PEM of the authorities to trust for an `https://` target instead of the system's. */
   readonly ca?: string | undefined;
+  /** Default `auto`. */
+  readonly originProtocol?: OriginProtocol | undefined;
   /** How long a request waits while the target refuses connections, in milliseconds. Default 10,000; 0 fails at once. */
   readonly waitForOriginMs?: number | undefined;
   /** How long a connection to the target may take, in milliseconds. Default 5,000. */
@@ -22,6 +25,13 @@ export interface OriginOptions {
   /** Connections to the target in all; more requests queue. Default 8,192. */
   readonly maxConnections?: number | undefined;
 }
+
+/**
+ * What an HTTP target is spoken to in. `auto`: HTTP/1.1, and gRPC in HTTP/2 when the target is found to speak it (h2 in
+ * TLS, else a try of h2c). Targets told to be HTTP/2 (`grpc://`, `grpcs://`, `h2c://`) are whatever this says.
+ */
+export const ORIGIN_PROTOCOLS = ['auto', 'http1', 'h2'] as const;
+export type OriginProtocol = (typeof ORIGIN_PROTOCOLS)[number];
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -32,19 +42,29 @@ export function originFor(
   options: OriginOptions = {},
 ): Origin {
   const parsed = parseTarget(String(target));
-  const sockets = new NetOpener(parsed, {
+  const opener = dialerOf(parsed, options, ['http/1.1']);
+  if (protocol === 'tcp') return new RawOrigin(opener);
+  const rewriting = hostRewriting(options.hostHeader ?? 'preserve', parsed);
+  const http1 = new HttpOrigin({
+    opener,
+    rewriting,
+    pool: options.maxConnections === undefined ? undefined : { maxConnections: options.maxConnections },
+  });
+  const wanted = parsed.h2 ? 'h2' : (options.originProtocol ?? 'auto');
+  if (wanted === 'http1') return http1;
+  const h2Opener = dialerOf(parsed, options, ['h2', 'http/1.1']);
+  return new H2Origin({ opener: h2Opener, http1, rewriting, secure: parsed.secure, always: wanted === 'h2' });
+}
+
+function dialerOf(target: OriginTarget, options: OriginOptions, alpn: readonly string[]): OriginDialer {
+  const sockets = new NetOpener(target, {
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     insecure: options.insecure ?? false,
     ca: options.ca,
+    alpn,
   });
-  const opener = new OriginDialer(sockets, {
+  return new OriginDialer(sockets, {
     ...DEFAULT_WAIT,
     waitForOriginMs: options.waitForOriginMs ?? DEFAULT_WAIT.waitForOriginMs,
-  });
-  if (protocol === 'tcp') return new RawOrigin(opener);
-  return new HttpOrigin({
-    opener,
-    rewriting: hostRewriting(options.hostHeader ?? 'preserve', parsed),
-    pool: options.maxConnections === undefined ? undefined : { maxConnections: options.maxConnections },
   });
 }

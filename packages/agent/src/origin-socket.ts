@@ -29,6 +29,8 @@ export interface SocketSettings {
   readonly insecure: boolean;
   /** PEM; replaces the system's authorities. */
   readonly ca: string | undefined;
+  /** What is offered in TLS (ALPN). Default `http/1.1`. */
+  readonly alpn?: readonly string[];
 }
 
 type Place = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -93,7 +95,7 @@ export class NetOpener implements OriginOpener {
     const name = address.kind === 'host' ? address.host : 'localhost';
     return {
       ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [...(this.#settings.alpn ?? ['http/1.1'])],
       rejectUnauthorized: !loopback && !this.#settings.insecure,
       ...(this.#settings.ca === undefined ? {} : { ca: this.#settings.ca }),
     };

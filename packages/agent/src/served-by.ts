@@ -5,14 +5,14 @@ import { PortholeError } from '@porthole/protocol';
 import { type FetchHandler, FetchOrigin } from './fetch-origin.ts';
 import { hostRewriting, type HostHeader } from './host-rewriting.ts';
 import { HttpOrigin } from './http-origin.ts';
-import { originFor } from './origin-for.ts';
+import { type OriginProtocol, originFor } from './origin-for.ts';
 import type { Origin } from './origin.ts';
 import { ServerOpener } from './server-origin.ts';
 import { parseTarget } from './target.ts';
 
 /** Exactly one of `target`, `server`, `fetch` and `origin`. */
 export interface ServedBy {
-  /** A local service: `3000`, `host:port`, `[::1]:3000`, `http://…`, `https://…`, `unix:/path`. */
+  /** A local service: `3000`, `host:port`, `[::1]:3000`, `http://…`, `https://…`, `grpc://…`, `grpcs://…`, `h2c://…`, `unix:/path`. */
   readonly target?: string | number | undefined;
   /** A server of this process; it needs no port and need not listen. */
   readonly server?: HttpServer | HttpsServer | undefined;
@@ -26,6 +26,8 @@ export interface ServedBy {
   readonly hostHeader?: HostHeader | undefined;
   /** Accept any certificate of an `https://` target. Default false; loopback targets may have any certificate. */
   readonly insecureOrigin?: boolean | undefined;
+  /** `auto` (default), `http1` or `h2`: what the target is spoken to in. */
+  readonly originProtocol?: OriginProtocol | undefined;
   /** PEM of the authorities to trust for an `https://` target instead of the system's. */
   readonly originCa?: string | undefined;
   /** Hears what the `fetch` handler throws; the visitor gets a 500. Default: nobody. */
@@ -56,5 +58,6 @@ function madeOrigin(protocol: 'http' | 'tcp', by: ServedBy): Origin {
     hostHeader: by.hostHeader,
     insecure: by.insecureOrigin,
     ca: by.originCa,
+    originProtocol: by.originProtocol,
   });
 }

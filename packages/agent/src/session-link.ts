@@ -5,7 +5,6 @@
 import {
   type ClaimedMessage,
   decodeRaw,
-  decodeRequest,
   type ErrorCode,
   type Message,
   PortholeError,
@@ -16,9 +15,10 @@ import {
   STREAM_KIND,
 } from '@porthole/protocol';
 import { Backoff } from './backoff.ts';
-import { type DialCarrier, LinkSession, type LinkSessionEvents } from './link-session.ts';
+import { type DialCarrier, LinkSession, type LinkSessionEvents, MAX_TIMER_MS } from './link-session.ts';
 import type { Origin } from './origin.ts';
 import type { LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
+import { soundRequest } from './sound-request.ts';
 import { WakeWatch } from './wake-watch.ts';
 
 export interface SessionLinkOptions {
@@ -120,9 +120,13 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       stream.reset('TUNNEL_NOT_FOUND', 'the agent has closed this tunnel');
       return NO_SINK;
     }
-    return opening.kind === STREAM_KIND.exchange
-      ? tunnel.origin.openExchange(decodeRequest(opening.block), stream)
-      : tunnel.origin.openRaw(decodeRaw(opening.block), stream);
+    if (opening.kind === STREAM_KIND.raw) return tunnel.origin.openRaw(decodeRaw(opening.block), stream);
+    const request = soundRequest(opening.block);
+    if (request === undefined) {
+      stream.reset('PROTOCOL_ERROR', 'a request that no visitor can have sent');
+      return NO_SINK;
+    }
+    return tunnel.origin.openExchange(request, stream);
   }
 
   onMessage(session: LinkSession, message: Message): void {
@@ -148,7 +152,10 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       session,
       setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS),
     );
-    setTimeout(() => this.#forget(session), leftMs).unref();
+    setTimeout(() => this.#forget(session), Math.min(leftMs, MAX_TIMER_MS)).unref();
+    // A relay that sends us away again and again must not make us hold a session for each time.
+    const [oldest] = this.#leaving.keys();
+    if (this.#leaving.size > MAX_LEAVING && oldest !== undefined) this.#forget(oldest);
     this.#startSession();
   }
 
@@ -232,6 +239,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
 
 const LEAVING_CHECK_MS = 200;
 const LEAVING_IDLE_LOOKS = 50;
+/** Sessions that are left at once; the oldest gives way. */
+const MAX_LEAVING = 8;
 
 /** Why an address that was merely given to us may be gone after a lost session. */
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);

@@ -1,4 +1,4 @@
-/** Reads what a person writes as the target of a tunnel: `3000`, `host:port`, `[::1]:3000`, a URL or `unix:/path`. */
+/** Reads what a person writes as the target of a tunnel: `3000`, `host:port`, `[::1]:3000`, a URL (`grpc://50051`) or `unix:/path`. */
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { PortholeError } from '@porthole/protocol';
@@ -7,6 +7,8 @@ import { PortholeError } from '@porthole/protocol';
 export interface OriginTarget {
   /** TLS to the origin (`https://…`). */
   readonly secure: boolean;
+  /** Told to speak HTTP/2: `grpc://`, `grpcs://`, `h2c://`. */
+  readonly h2?: boolean;
   readonly address: OriginAddress;
   /** On this machine, whatever the network is: loopback addresses, `localhost`, unix sockets. */
   readonly loopback: boolean;
@@ -22,6 +24,15 @@ export type OriginAddress =
   | { readonly kind: 'host'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+const SCHEMES = {
+  http: { secure: false, h2: false },
+  https: { secure: true, h2: false },
+  grpc: { secure: false, h2: true },
+  grpcs: { secure: true, h2: true },
+  h2c: { secure: false, h2: true },
+} as const;
+type Scheme = keyof typeof SCHEMES;
+
 /** The longest path that fits a `sockaddr_un` on Linux; some systems allow a few bytes less. */
 const MAX_UNIX_PATH_BYTES = 107;
 
@@ -33,9 +44,9 @@ export function parseTarget(text: string): OriginTarget {
   const url = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(trimmed);
   if (url === null) return networkTarget(trimmed, undefined, text);
   const scheme = (url[1] ?? '').toLowerCase();
-  if (scheme !== 'http' && scheme !== 'https')
-    throw invalid(text, `the scheme ${scheme}:// is not one of http:// and https://`);
-  return networkTarget(authorityOf(url[2] ?? '', text), scheme, text);
+  if (!Object.hasOwn(SCHEMES, scheme))
+    throw invalid(text, `the scheme ${scheme}:// is not one of http://, https://, grpc://, grpcs:// and h2c://`);
+  return networkTarget(authorityOf(url[2] ?? '', text), scheme as Scheme, text);
 }
 
 function unixTarget(path: string, text: string): OriginTarget {
@@ -62,8 +73,8 @@ function authorityOf(rest: string, text: string): string {
   return authority;
 }
 
-function networkTarget(authority: string, scheme: 'http' | 'https' | undefined, text: string): OriginTarget {
-  const secure = scheme === 'https';
+function networkTarget(authority: string, scheme: Scheme | undefined, text: string): OriginTarget {
+  const { secure, h2 } = SCHEMES[scheme ?? 'http'];
   const defaultPort = secure ? 443 : 80;
   const { host, port: portText } = splitAuthority(authority, text);
   if (portText === undefined && scheme === undefined) throw invalid(text, 'the port is missing');
@@ -72,6 +83,7 @@ function networkTarget(authority: string, scheme: 'http' | 'https' | undefined, 
   const local = host === 'localhost';
   return {
     secure,
+    ...(h2 ? { h2 } : {}),
     address: local ? { kind: 'localhost', port } : { kind: 'host', host, port },
     loopback: local || isLoopbackAddress(host),
     authority: port === defaultPort ? shownHost : `${shownHost}:${port}`,

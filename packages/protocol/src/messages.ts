@@ -2,7 +2,7 @@
  * Control messages of a session: what agent and relay say to each other outside streams. JSON in MESSAGE frames;
  * rare, so clarity wins. `docs/protocol.md` is normative. Nothing internal or trust-related travels in a message.
  */
-import { PortholeError, type ErrorCode } from './errors.ts';
+import { type ErrorCode, ERRORS, PortholeError } from './errors.ts';
 
 export type TunnelProtocol = 'http' | 'tcp' | 'tls';
 
@@ -81,6 +81,8 @@ export function parseMessage(text: string): Message | undefined {
   for (const [key, type] of Object.entries(OPTIONAL)) if (record[key] !== undefined) check(record, key, type);
   const id = record['id'] as number;
   if (!Number.isInteger(id) || id < 1 || id > 0x7fff_ffff) throw new PortholeError('PROTOCOL_ERROR', 'a tunnel id is out of range');
+  // A code of a later release, which its own table has a sentence for and this one has not.
+  if (record['type'] === 'refused' && !Object.hasOwn(ERRORS, record['code'] as string)) record['code'] = 'INTERNAL';
   return value as Message;
 }
 

@@ -1,0 +1,61 @@
+import { encodeRequest, type ExchangeRequest } from '@porthole/protocol';
+import { describe, expect, it } from 'vitest';
+import { soundRequest } from './sound-request.ts';
+
+const REQUEST: ExchangeRequest = {
+  method: 'GET',
+  target: '/a?b=%20&c="d"',
+  scheme: 'https',
+  authority: 'shop.example.com:8443',
+  visitorAddress: '2001:db8::1',
+  bodiless: true,
+  upgrade: false,
+  fields: ['Host', 'shop.example.com', 'X-Empty', '', 'x-latin', '\xe4 \xff', 'Cookie', 'a=b; c="d"'],
+};
+
+const block = (over: Partial<ExchangeRequest>): string => encodeRequest({ ...REQUEST, ...over });
+
+describe('a request from a relay', () => {
+  it.each([
+    ['as relays make it', REQUEST],
+    ['with no authority, as HTTP/1.0 may have it', { ...REQUEST, authority: '', fields: [] }],
+    ['for the server itself', { ...REQUEST, method: 'OPTIONS', target: '*' }],
+    ['for an address', { ...REQUEST, authority: '[::1]:80', visitorAddress: '' }],
+    ['that upgrades', { ...REQUEST, method: 'M-SEARCH', upgrade: true, bodiless: false }],
+    ['with bytes beyond ASCII in its path', { ...REQUEST, target: '/\xc3\xa4//..//%00' }],
+  ])('%s is taken as it is', (_what, request) => {
+    expect(soundRequest(encodeRequest(request))).toEqual(request);
+  });
+
+  it.each([
+    ['a second word in its method', block({ method: 'GET /admin HTTP/1.1' })],
+    ['no method', block({ method: '' })],
+    ['CONNECT', block({ method: 'CONNECT' })],
+    ['TRACE', block({ method: 'TRACE' })],
+    ['another host in its target', block({ target: 'http://169.254.169.254/' })],
+    ['a blank in its target', block({ target: '/ HTTP/1.1' })],
+    ['a fragment', block({ target: '/#x' })],
+    ['a control character in its target', block({ target: '/\x7f' })],
+    ['another scheme', block({ scheme: 'file' })],
+    ['a user in its authority', block({ authority: 'you@example.com' })],
+    ['a path in its authority', block({ authority: 'example.com/x' })],
+    ['a blank behind a name', block({ fields: ['Content-Length ', '5'] })],
+    ['a colon in a name', block({ fields: ['Transfer-Encoding: chunked', ''] })],
+    ['a folded line', block({ fields: ['a', 'b', ' c', 'd'] })],
+    ['a field without a name', block({ fields: ['', 'x'] })],
+    ['a line break in a value', block({ fields: ['a', 'b\r\nc: d'] })],
+    ['a bare CR in a value', block({ fields: ['a', 'b\rc'] })],
+    ['a control character in a value', block({ fields: ['a', '\x01'] })],
+    ['half a field', `${block({})}\0x`],
+    ['too few parts', 'GET\0/\0http'],
+    ['nothing', ''],
+  ])('with %s is not taken', (_what, text) => {
+    expect(soundRequest(text)).toBeUndefined();
+  });
+
+  it('is looked at in a time that grows with its length only', () => {
+    const fields = Array.from({ length: 20_000 }, () => ['a', '']).flat();
+    expect(soundRequest(block({ fields }))?.fields.length).toBe(40_000);
+    expect(soundRequest(`${block({ fields })}\0 `)).toBeUndefined();
+  });
+});
