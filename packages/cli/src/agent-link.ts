@@ -29,6 +29,7 @@ export function relayLinkOpener(env: Environment, software: string, onFault: (ca
 export function openOrigin(plan: TunnelPlan): Origin {
   return originFor(plan.kind === 'tcp' ? 'tcp' : 'http', plan.target, {
     hostHeader: plan.hostHeader,
+    originProtocol: plan.originProtocol,
     insecure: plan.insecureOrigin,
     ca: withDefaults(plan.originCa),
   });

@@ -1,5 +1,5 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
-import { parseTarget, PortholeError, type TunnelClaim } from '@porthole/agent';
+import { ORIGIN_PROTOCOLS, type OriginProtocol, parseTarget, PortholeError, type TunnelClaim } from '@porthole/agent';
 import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
 import { expandPath, readNeeded } from './settings/files.ts';
 import { nearest } from './settings/suggestion.ts';
@@ -15,6 +15,7 @@ export interface TunnelPlan {
   readonly shownTarget: string;
   readonly claim: TunnelClaim;
   readonly hostHeader: string;
+  readonly originProtocol: OriginProtocol;
   readonly insecureOrigin: boolean;
   readonly originCa: string | undefined;
   readonly listing: boolean;
@@ -29,6 +30,7 @@ export interface TunnelWish {
   readonly domain?: string | undefined;
   readonly pool?: boolean | undefined;
   readonly hostHeader?: string | undefined;
+  readonly originProtocol?: string | undefined;
   readonly insecureOrigin?: boolean | undefined;
   readonly originCaFile?: string | undefined;
   readonly basicAuth?: string | undefined;
@@ -70,6 +72,7 @@ export function planTunnel(
       ...(remotePort === undefined ? {} : { port: remotePort }),
     },
     hostHeader: wish.hostHeader ?? 'preserve',
+    originProtocol: originProtocolOf(wish.originProtocol),
     insecureOrigin: wish.insecureOrigin ?? false,
     originCa: read(wish.originCaFile),
     listing: wish.listing ?? true,
@@ -85,12 +88,22 @@ function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: s
   }
   const { label } = parseTarget(target);
   if (kind === 'http') return { target, shownTarget: label };
-  if (/^https?:/i.test(target.trim()))
+  if (/^(?:https?|grpcs?|h2c):/i.test(target.trim()))
     throw new PortholeError(
       'TARGET_INVALID',
       `${JSON.stringify(target)}: a TCP tunnel passes bytes on as they are; leave the scheme out`,
     );
   return { target, shownTarget: label.replace(/^http:\/\//, '') };
+}
+
+function originProtocolOf(text: string | undefined): OriginProtocol {
+  const protocol = ORIGIN_PROTOCOLS.find((each) => each === (text ?? 'auto'));
+  if (protocol === undefined)
+    throw new PortholeError(
+      'USAGE',
+      `--origin-protocol ${JSON.stringify(text)} is not one of ${ORIGIN_PROTOCOLS.join(', ')}`,
+    );
+  return protocol;
 }
 
 function credentialOf(text: string | undefined): string | undefined {
@@ -129,6 +142,7 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     domain: document.domain,
     pool: document.pool,
     hostHeader: document.host_header,
+    originProtocol: document.origin_protocol,
     insecureOrigin: document.insecure_origin,
     originCaFile: document.origin_ca_file,
     basicAuthFile: document.basic_auth_file,

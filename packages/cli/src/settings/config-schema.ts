@@ -1,5 +1,5 @@
 /** What `porthole.yml` may hold. Keys are snake_case here and become camelCase in `config-file.ts`. */
-import { parseTarget, PortholeError } from '@porthole/agent';
+import { ORIGIN_PROTOCOLS, parseTarget, PortholeError } from '@porthole/agent';
 import { z } from 'zod';
 import { OPTIONS, type OptionName } from './options.ts';
 import { relayUrlProblem } from './relay-url.ts';
@@ -17,7 +17,7 @@ const flag = z.boolean({ error: 'must be true or false' });
 
 const target = z
   .union([z.int(), z.string()], {
-    error: 'must be a port, host:port, "[::1]:port" (in quotes), http://…, https://… or unix:/path',
+    error: 'must be a port, host:port, "[::1]:port" (in quotes), http://…, https://…, grpc://… or unix:/path',
   })
   .transform(String)
   .superRefine((value, context) => {
@@ -49,6 +49,10 @@ const tunnelShape = {
   pool: described('pool', flag),
   host_header: described('hostHeader', text),
   basic_auth_file: described('basicAuthFile', text),
+  origin_protocol: described(
+    'originProtocol',
+    z.enum(ORIGIN_PROTOCOLS, { error: `must be one of ${ORIGIN_PROTOCOLS.join(', ')}` }),
+  ),
   insecure_origin: described('insecureOrigin', flag),
   origin_ca_file: described('originCaFile', text),
   remote_port: described('remotePort', portSchema),

@@ -64,7 +64,7 @@ export const OPTIONS = {
 
   http: {
     key: 'http',
-    help: 'target of an HTTP tunnel: port, host:port, [::1]:port, http://…, https://… or unix:/path',
+    help: 'target of an HTTP tunnel: port, host:port, [::1]:port, http://…, https://…, grpc://…, grpcs://…, h2c://… or unix:/path',
     commands: ['start'],
   },
   tcp: { key: 'tcp', help: 'target of a TCP tunnel: port, host:port, [::1]:port or unix:/path', commands: ['start'] },
@@ -108,6 +108,13 @@ export const OPTIONS = {
     key: 'basic_auth_file',
     help: 'the same, read from a file',
     commands: WEB,
+  },
+  originProtocol: {
+    flag: '--origin-protocol <protocol>',
+    key: 'origin_protocol',
+    help: 'what the target speaks: http1, h2 (over TLS, else h2c) or auto (http1, and h2 for gRPC where the target has it)',
+    default: 'auto; h2 for grpc://, grpcs:// and h2c://',
+    commands: ['http'],
   },
   insecureOrigin: {
     flag: '--insecure-origin',

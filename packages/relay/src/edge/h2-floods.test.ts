@@ -54,18 +54,23 @@ describe('frame by frame', () => {
       stream.data('more').abort(code);
       await visitor.until(() => visitor.of(FRAME.rstStream, 1).length > 0);
       expect(visitor.of(FRAME.rstStream, 1)[0]?.payload.readUInt32BE()).toBe(code === 'CANCELLED' ? CANCEL : 2);
-      expect(visitor.frames.filter(({ type, flags, id }) => id === 1 && type < 2 && (flags & END_STREAM) !== 0)).toEqual([]);
+      expect(
+        visitor.frames.filter(({ type, flags, id }) => id === 1 && type < 2 && (flags & END_STREAM) !== 0),
+      ).toEqual([]);
     },
   );
 
-  it.each(['abc', 'abcdefgh'])('a body that is not as long as its content-length is never passed on as whole: %s', async (body) => {
-    visitor.request(1, { ...HOST, ':method': 'POST', 'content-length': '5' }, 0);
-    visitor.send(FRAME.data, END_STREAM, 1, Buffer.from(body));
-    const stream = await fixture.target.next();
-    await stream.untilReset();
-    expect(stream.ended).toBe(false);
-    await visitor.until(() => visitor.of(FRAME.rstStream, 1).length + visitor.of(FRAME.goaway).length > 0);
-  });
+  it.each(['abc', 'abcdefgh'])(
+    'a body that is not as long as its content-length is never passed on as whole: %s',
+    async (body) => {
+      visitor.request(1, { ...HOST, ':method': 'POST', 'content-length': '5' }, 0);
+      visitor.send(FRAME.data, END_STREAM, 1, Buffer.from(body));
+      const stream = await fixture.target.next();
+      await stream.untilReset();
+      expect(stream.ended).toBe(false);
+      await visitor.until(() => visitor.of(FRAME.rstStream, 1).length + visitor.of(FRAME.goaway).length > 0);
+    },
+  );
 
   it('fields that speak about a connection, upper case and broken pseudo-headers are refused', async () => {
     const bad = [

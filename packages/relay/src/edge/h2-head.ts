@@ -16,7 +16,8 @@ export function h2RequestHead(raw: readonly string[], ends: boolean, limits: Hea
   const list = readList(raw);
   if (list.fields.length / 2 > limits.maxFields)
     throw new PortholeError('TOO_MANY_FIELDS', `more than ${limits.maxFields}`);
-  if (list.bytes > limits.maxHeadBytes) throw new PortholeError('HEAD_TOO_LARGE', `more than ${limits.maxHeadBytes} bytes`);
+  if (list.bytes > limits.maxHeadBytes)
+    throw new PortholeError('HEAD_TOO_LARGE', `more than ${limits.maxHeadBytes} bytes`);
   const isWebSocket = list.method === 'CONNECT' && list.protocol !== undefined;
   if (isWebSocket && list.protocol !== 'websocket')
     throw new PortholeError('METHOD_NOT_SUPPORTED', 'the only protocol for an extended CONNECT is websocket');

@@ -206,7 +206,12 @@ describe('a request over HTTP/2', () => {
     expect(seen.headers['porthole-error']).toBe('TUNNEL_NOT_FOUND');
     expect(JSON.parse(seen.body)).toMatchObject({ error: { code: 'TUNNEL_NOT_FOUND' } });
 
-    const call = visit({ ':authority': 'b.test', ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' });
+    const call = visit({
+      ':authority': 'b.test',
+      ':method': 'POST',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
     await call.closed;
     expect(call.flags & NGHTTP2_FLAG_END_STREAM).not.toBe(0);
     expect(call.headers).toMatchObject({ ':status': 200, 'grpc-status': '12', 'porthole-error': 'TUNNEL_NOT_FOUND' });
@@ -313,7 +318,9 @@ describe('WebSocket over HTTP/2', () => {
 
   const acceptOf = async (stream: FakeStream): Promise<string> => {
     const { createHash } = await import('node:crypto');
-    return createHash('sha1').update(`${key(stream)}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    return createHash('sha1')
+      .update(`${key(stream)}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      .digest('base64');
   };
 
   beforeEach(async () => {
