@@ -207,7 +207,8 @@ export class WebSocketCarrier implements Carrier {
 
   resume(): void {
     this.#paused = false;
-    while (this.#held.length > 0 && !this.#paused && this.#receiver !== undefined) this.#receiver.onBytes(this.#held.shift() as Buffer);
+    while (this.#held.length > 0 && !this.#paused && this.#receiver !== undefined)
+      this.#receiver.onBytes(this.#held.shift() as Buffer);
     if (!this.#paused) this.#webSocket.resume();
   }
 
@@ -387,7 +388,9 @@ export class LanePump implements CarrierReceiver {
       this.#lane.receive(chunk);
     } catch (error) {
       // A bug, met by what one agent or relay sent, must not end the process that serves all the others.
-      this.#events.onViolation(error instanceof PortholeError ? error : new PortholeError('INTERNAL', '', { cause: error }));
+      this.#events.onViolation(
+        error instanceof PortholeError ? error : new PortholeError('INTERNAL', '', { cause: error }),
+      );
       return;
     }
     if (this.#bytesIn + this.#bytesOut - this.#collectedAt > COLLECT_EVERY_BYTES) this.#collect();
