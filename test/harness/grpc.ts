@@ -46,14 +46,7 @@ export async function startGrpcOrigin(credentials = grpc.ServerCredentials.creat
   const cancelled: string[] = [];
   let watchers: (() => void)[] = [];
   let open = 0;
-  const track = (
-    name: string,
-    call:
-      | grpc.ServerUnaryCall<Buffer, Buffer>
-      | grpc.ServerDuplexStream<Buffer, Buffer>
-      | grpc.ServerReadableStream<Buffer, Buffer>
-      | grpc.ServerWritableStream<Buffer, Buffer>,
-  ): void => {
+  const track = (name: string, call: NodeJS.EventEmitter): void => {
     open += 1;
     call.on('cancelled', () => {
       cancelled.push(name);
