@@ -1,6 +1,7 @@
 /** Where `porthole-relay` meets the process: arguments, environment, streams, signals, exit code. Nothing else here. */
 import { type SendHandle, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { errorRow, PortholeError } from '@porthole/protocol';
 import { runProgram } from './commands/program.ts';
 import type { ServeWorld } from './commands/world.ts';
@@ -64,6 +65,21 @@ function parentChannel(): ParentChannel | undefined {
   };
 }
 
+/** On standard error, because standard output is for what was asked for. Ctrl-C and the end of input end the command. */
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const gone = new Promise<never>((_resolve, reject) => {
+    lines.once('SIGINT', () => reject(new PortholeError('USAGE', 'stopped; nothing was written')));
+    lines.once('close', () => reject(new PortholeError('USAGE', 'no answer; nothing was written')));
+  });
+  try {
+    return await Promise.race([lines.question(question), gone]);
+  } finally {
+    gone.catch(() => {});
+    lines.close();
+  }
+}
+
 const world: ServeWorld = {
   env: process.env,
   cwd: process.cwd(),
@@ -72,6 +88,7 @@ const world: ServeWorld = {
   out: (text) => void process.stdout.write(text),
   note: (line) => void process.stderr.write(`${line}\n`),
   logOutput,
+  ask: process.stdin.isTTY === true && process.stderr.isTTY === true ? ask : undefined,
   onStop,
   onHangUp: (listener) => void process.on('SIGHUP', listener),
   onReload: (listener) => void process.on('SIGUSR2', listener),

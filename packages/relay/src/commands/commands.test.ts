@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -178,41 +178,6 @@ describe('porthole-relay config', () => {
       code: 'USAGE',
       detail: expect.stringContaining('--grace'),
     });
-  });
-});
-
-describe('porthole-relay init', () => {
-  it('writes a file that every command can read, and a token, and overwrites nothing', async () => {
-    const { output, notes } = await run(
-      'init',
-      '--domain',
-      't.example.com',
-      '--public-url',
-      'https://t.example.com',
-      '--user',
-      'ann',
-    );
-    expect(output).toMatch(/^ph_\S+\n$/);
-    expect(notes.at(-1)).toBe('Now: porthole-relay serve --config relay.yml');
-    const text = readFileSync(join(folder, 'relay.yml'), 'utf8');
-    expect(text).toContain('\ndomain: "t.example.com"\n');
-    expect(text).toContain('\n# grace: 1m\n');
-    expect((await run('token', 'list', '--config', 'relay.yml')).output).toContain('ann');
-    expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
-    await expect(run('init', '--domain', 'x.example.com')).rejects.toMatchObject({ code: 'USAGE' });
-    await expect(run('init', '--domain', 'not a domain', '--config', 'new.yml')).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-    });
-    expect(existsSync(join(folder, 'new.yml'))).toBe(false);
-  });
-
-  it('uncommented, gives the defaults', async () => {
-    await run('init', '--domain', 'localhost');
-    const text = readFileSync(join(folder, 'relay.yml'), 'utf8').replace(/^( *)# ([a-z_]+:)/gm, '$1$2');
-    writeFileSync(join(folder, 'all.yml'), text);
-    const values = (output: string): string[] => output.split('\n').map((line) => line.replace(/ +#.*$/, ''));
-    const all = values((await run('config', '--config', 'all.yml')).output);
-    expect(all).toEqual(values((await run('config', '--domain', 'localhost')).output));
   });
 });
 

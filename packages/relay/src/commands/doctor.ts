@@ -35,13 +35,16 @@ async function examine(
   machine: Machine,
   clockUrl: string | undefined,
 ): Promise<readonly Finding[]> {
-  let config: RelayConfig;
   try {
-    ({ config } = settle(flags, world));
+    return await examineConfig(settle(flags, world).config, machine, clockUrl);
   } catch (error) {
     if (!(error instanceof PortholeError)) throw error;
     return [problem(error.code === 'CONFIG_INVALID' ? 'CONFIG_INVALID' : 'CONFIG_UNREADABLE', error.detail)];
   }
+}
+
+/** `clockUrl`: what to compare the clock with; by default the certificate authority, where there is one. */
+export async function examineConfig(config: RelayConfig, machine: Machine, clockUrl?: string): Promise<Finding[]> {
   const findings: Finding[] = [
     ok('the configuration is valid'),
     await lookAtClock(clockUrl ?? config.tls?.acme?.directoryUrl, machine),
@@ -63,7 +66,8 @@ function lookAtUrl(config: RelayConfig): Finding[] {
   return isReachedDirectly ? [] : [problem('PUBLIC_URL_MISSING', 'the relay listens on a loopback address only')];
 }
 
-function inWords(finding: Finding): string {
+/** For people. */
+export function inWords(finding: Finding): string {
   if (!('code' in finding)) return `${finding.state.padEnd(8)} ${finding.text}\n`;
   const { state, code, text, cause, remedy } = finding;
   const details = text.split('\n').map((line) => `         ${line}\n`);

@@ -1,43 +1,103 @@
-/** `porthole-relay init`: a configuration file to read and change, and a token to begin with. */
-import { writeFileSync } from 'node:fs';
+/** `porthole-relay init`: a configuration file to read and change, a token to begin with, and what is left to be done. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { PortholeError } from '@porthole/protocol';
+import { TokenRegistry } from '../access/token-registry.ts';
+import { publicUrlOf, type RelayConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { commentedFile } from '../config/option-docs.ts';
-import type { OptionPath } from '../config/options.ts';
-import { addToken } from './tokens.ts';
+import { delegationOf } from '../tls/dns-delegation.ts';
+import { isLocalDomain, isPublic } from './doctor/look-at-names.ts';
+import { type Machine, realMachine } from './doctor/machine.ts';
+import { examineConfig, inWords } from './doctor.ts';
+import { settingsOf } from './init-answers.ts';
 import type { Flags } from './settle.ts';
+import { addToken } from './tokens.ts';
+import { withStore } from './with-store.ts';
 import type { World } from './world.ts';
 
-const FLAGS: readonly (readonly [flag: string, path: OptionPath])[] = [
-  ['domain', 'domain'],
-  ['publicUrl', 'public_url'],
-  ['data', 'data'],
-];
-
-export async function init(flags: Flags, world: World): Promise<void> {
-  const set: Partial<Record<OptionPath, string>> = {};
-  for (const [flag, path] of FLAGS) {
-    const value = flags[flag];
-    if (typeof value === 'string') set[path] = value;
-  }
-  const file = resolve(world.cwd, String(flags['config']));
-  const text = commentedFile(set);
+/** The token goes to standard output, alone; everything else beside it. */
+export async function init(flags: Flags, world: World, machine: Machine = realMachine): Promise<void> {
+  const given = String(flags['config']);
+  const file = resolve(world.cwd, given);
+  const isForced = flags['force'] === true;
+  // Before anybody is asked anything.
+  if (!isForced && existsSync(file)) throw exists(file);
+  const text = commentedFile(await settingsOf(flags, world));
   // What is written must be what can be read.
-  loadConfig({ file: { path: file, text }, workingDir: world.cwd });
-  writeNew(file, text);
+  const { config } = loadConfig({ file: { path: file, text }, workingDir: world.cwd });
+  writeFile(file, text, isForced);
   world.note(`Wrote ${file}.`);
-  await addToken(String(flags['user']), { config: file }, world);
-  world.note(`Now: porthole-relay serve --config ${String(flags['config'])}`);
+  await firstToken(flags, file, world);
+  if (flags['checks'] !== false) await check(config, machine, world);
+  for (const line of [...recordLines(config, machine), ...nextLines(config, given)]) world.note(line);
 }
 
-function writeNew(file: string, text: string): void {
+/** A relay that is set up anew keeps the tokens it has. */
+async function firstToken(flags: Flags, file: string, world: World): Promise<void> {
+  const store = { config: file };
+  const tokens = await withStore(store, world, (opened) => new TokenRegistry(opened).list());
+  if (tokens.some((token) => token.revokedAt === undefined))
+    world.note('There are tokens already; no new one was made.');
+  else await addToken(String(flags['user']), store, world);
+}
+
+async function check(config: RelayConfig, machine: Machine, world: World): Promise<void> {
+  const findings = await examineConfig(config, machine);
+  const problems = findings.filter((finding) => 'code' in finding);
+  if (problems.length === 0) return world.note('Checked DNS, ports, clock, files and data folder: nothing is wrong.');
+  world.note('');
+  world.note('Before it works (`porthole-relay doctor` looks again at any time):');
+  for (const finding of problems) world.note(inWords(finding).trimEnd());
+}
+
+function recordLines(config: RelayConfig, machine: Machine): string[] {
+  const [domain] = config.domains;
+  if (isLocalDomain(domain) || isIP(domain) !== 0) return [];
+  const addresses = machine.addresses().filter(isPublic);
+  const shown = addresses.length > 0 ? addresses : ['<public address of this machine>'];
+  const records = shown.flatMap((address) => {
+    const type = isIP(address) === 6 ? 'AAAA' : 'A';
+    return [domain, `*.${domain}`].map((name): readonly [string, string, string] => [name, type, address]);
+  });
+  const dns = config.tls?.dns;
+  if (dns !== undefined) {
+    const { name, type, value } = delegationOf(dns.zone, domain, dns.nameServer);
+    records.push([name, type, value]);
+  }
+  const width = Math.max(...records.map(([name]) => name.length));
+  return [
+    '',
+    'DNS records to make, at whoever runs the DNS of the domain:',
+    ...records.map(([name, type, value]) => `  ${name.padEnd(width)}  ${type.padEnd(5)}  ${value}`),
+  ];
+}
+
+function nextLines(config: RelayConfig, file: string): string[] {
+  const url = publicUrlOf(config, config.domains[0], { http: config.http.port, https: config.tls?.listen.port });
+  return [
+    '',
+    'Then, here and on the machine with your service:',
+    `  porthole-relay serve --config ${file}`,
+    `  porthole login ${url} && porthole http 3000`,
+  ];
+}
+
+function writeFile(file: string, text: string, isForced: boolean): void {
   try {
-    writeFileSync(file, text, { flag: 'wx' });
+    // Readable by others on purpose: there is no secret in it.
+    writeFileSync(file, text, { flag: isForced ? 'w' : 'wx' });
   } catch (cause) {
-    const exists = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
-    if (exists)
-      throw new PortholeError('USAGE', `${file} exists already; remove it, or give another with --config`, { cause });
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') throw exists(file, cause);
     throw new PortholeError('FILE_UNREADABLE', `${file} cannot be written`, { cause });
   }
+}
+
+function exists(file: string, cause?: unknown): PortholeError {
+  return new PortholeError(
+    'USAGE',
+    `${file} exists already: give another with --config, or overwrite it with --force`,
+    { cause },
+  );
 }

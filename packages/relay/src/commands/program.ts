@@ -70,12 +70,21 @@ function addRelayCommands(program: Command, world: ServeWorld, run: Run): void {
   });
   program
     .command('init')
-    .description('write a configuration file and make the first token')
+    .description('write a configuration file, make the first token, and say what is left to do')
     .option('--config <file>', 'file to write', 'relay.yml')
-    .requiredOption('--domain <domain>', help('domain'))
+    .option('--force', 'overwrite the file')
+    .option('--domain <domain>', help('domain'))
+    .option('--email <address>', 'for the certificate authority: the relay ends TLS and orders certificates')
+    .option('--behind-proxy', 'another program on this machine ends TLS')
+    .option('--http <address>', help('http'))
+    .option('--https <address>', help('https'))
     .option('--public-url <url>', help('public_url'))
+    .option('--tcp-ports <ranges>', help('tcp.ports'))
     .option('--data <dir>', help('data'))
+    .option('--no-wildcard', 'order a certificate for each name, instead of one by a delegated DNS zone')
     .option('--user <user>', 'whom the first token is for', 'admin')
+    .option('--no-checks', 'do not look at DNS, ports, clock and limits')
+    .option('--yes', 'ask nothing')
     .action(async (flags: Flags) => {
       const { init } = await import('./init.ts');
       await init(flags, world);

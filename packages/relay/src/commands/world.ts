@@ -12,6 +12,8 @@ export interface World {
   /** Hints and warnings, a line each. */
   note(line: string): void;
   readonly logOutput: LogOutput;
+  /** Asks the person at the terminal; absent where there is none. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
   /** Calls for every request to stop (SIGTERM, SIGINT). Returns the way to be called no more. */
   onStop(listener: () => void): () => void;
 }

@@ -113,7 +113,8 @@ const PRIVATE: readonly string[] = [
   'fc00::/7',
 ];
 
-function isPublic(address: string): boolean {
+/** Not a loopback, link-local or private one. */
+export function isPublic(address: string): boolean {
   return !isPrivate(address, PRIVATE);
 }
 
