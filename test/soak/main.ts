@@ -2,6 +2,7 @@
  * `npm run soak [-- --seconds N --seed N]`: a mixed load over a tunnel whose carrier is damaged all the time. Ends with a
  * table, and with exit code 1 when a visitor saw an error or something did not come back to where it was.
  * `npm run soak -- resume` runs `test/e2e/survival/resume.test.ts` in full size; any of its neighbours likewise.
+ * `npm run soak -- thin-line` measures over long and thin lines (`bench/wan`).
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,7 @@ import { startCarrierCutter } from '../harness/carrier-cutter.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { startRawOrigin } from '../harness/raw-origin.ts';
 import { startRelay } from '../harness/relay.ts';
+import { thinLine } from '../../bench/wan/main.ts';
 import { dealFaults } from './faults.ts';
 import { runInFull } from './in-full.ts';
 import { Load } from './load.ts';
@@ -30,7 +32,8 @@ const { values, positionals } = parseArgs({
 });
 const seconds = Number(values.seconds ?? DEFAULT_SECONDS);
 const seed = Number(values.seed ?? 1);
-const unknown = positionals.filter((name) => !existsSync(survivalTest(name)));
+const isThinLine = positionals.length === 1 && positionals[0] === 'thin-line';
+const unknown = isThinLine ? [] : positionals.filter((name) => !existsSync(survivalTest(name)));
 if (!(seconds > 0) || !Number.isInteger(seed) || unknown.length > 0) {
   process.stderr.write(
     'usage: npm run soak [-- --seconds N --seed N], or npm run soak -- <test of test/e2e/survival> …\n',
@@ -76,4 +79,5 @@ async function soak(): Promise<number> {
   return load.counts.errors.length === 0 && failures.length === 0 ? 0 : 1;
 }
 
-process.exitCode = positionals.length > 0 ? await runInFull(positionals.map(survivalTest)) : await soak();
+if (isThinLine) process.exitCode = await thinLine();
+else process.exitCode = positionals.length > 0 ? await runInFull(positionals.map(survivalTest)) : await soak();

@@ -35,7 +35,15 @@ async function soak(): Promise<number> {
   }
   await new Promise((resolve) => setTimeout(resolve, (seconds * 1000) / (reloads + 1)));
   const messages = await load.stop();
-  const rows = { reloads, workers, requests: load.requests, 'slow downloads': load.downloads, 'messages of long visits': messages, 'connections asked to close': load.asked, errors: load.errors.length };
+  const rows = {
+    reloads,
+    workers,
+    requests: load.requests,
+    'slow downloads': load.downloads,
+    'messages of long visits': messages,
+    'connections asked to close': load.asked,
+    errors: load.errors.length,
+  };
   for (const [name, value] of Object.entries(rows)) process.stdout.write(`  ${name.padEnd(28)} ${value}\n`);
   for (const error of load.errors) process.stdout.write(`  ${error}\n`);
   await web.close();
