@@ -28,7 +28,7 @@ export async function supervise(
   const { config, store, log, world } = serving;
   const pidFile = new PidFile(config.dataDir);
   const sockets = await bindAll(serving);
-  const folder = openRunFolder(config.dataDir);
+  const folder = openRunFolder(config.dataDir, world.pid);
   const ports = new PortHandles(config.tcp.address);
   const registrar = new Registrar({
     journal: new LeaseJournal(store, (err) => log.error({ event: 'lease journal failed', err })),
