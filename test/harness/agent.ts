@@ -11,7 +11,7 @@ export interface AgentOptions {
   /** Where to dial: the relay's URL, or a carrier cutter's. */
   readonly relayUrl: string;
   /** Default http. */
-  readonly kind?: 'http' | 'tcp' | 'serve' | 'start';
+  readonly kind?: 'http' | 'tcp' | 'tls' | 'serve' | 'start';
   readonly target?: string | number;
   readonly name?: string;
   readonly token?: string;

@@ -1,5 +1,5 @@
 /** An agent in an application: one link to a relay and the tunnels that share it. Life of a tunnel: claim, serve, release. */
-import { type ClaimedMessage, PortholeError } from '@porthole/protocol';
+import { type ClaimedMessage, PortholeError, type TunnelProtocol } from '@porthole/protocol';
 import { openRelayLink, relayUrl, type RelayLinkOptions } from './open-relay-link.ts';
 import { originOf, type ServedBy } from './served-by.ts';
 import type { LinkEvents, RelayLink, TunnelClaim } from './relay-link.ts';
@@ -221,7 +221,7 @@ class TunnelOpening {
   }
 }
 
-function claimOf(protocol: 'http' | 'tcp', options: TunnelOptions): TunnelClaim {
+function claimOf(protocol: TunnelProtocol, options: TunnelOptions): TunnelClaim {
   return {
     protocol,
     ...(options.name === undefined ? {} : { name: options.name }),

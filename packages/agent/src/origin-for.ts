@@ -6,6 +6,7 @@ import { HttpOrigin } from './http-origin.ts';
 import { OriginDialer, DEFAULT_WAIT } from './origin-dial.ts';
 import { NetOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
+import type { ProxyVersion } from './proxy-header.ts';
 import { RawOrigin } from './raw-origin.ts';
 import { type OriginTarget, parseTarget } from './target.ts';
 
@@ -18,6 +19,8 @@ export interface OriginOptions {
   readonly ca?: string | undefined;
   /** Default `auto`. */
   readonly originProtocol?: OriginProtocol | undefined;
+  /** For TCP and TLS tunnels: begin each connection with a PROXY protocol header. Default: none. */
+  readonly proxyProtocol?: ProxyVersion | undefined;
   /** How long a request waits while the target refuses connections, in milliseconds. Default 10,000; 0 fails at once. */
   readonly waitForOriginMs?: number | undefined;
   /** How long a connection to the target may take, in milliseconds. Default 5,000. */
@@ -37,13 +40,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Throws TARGET_INVALID. */
 export function originFor(
-  protocol: Exclude<TunnelProtocol, 'tls'>,
+  protocol: TunnelProtocol,
   target: string | number,
   options: OriginOptions = {},
 ): Origin {
   const parsed = parseTarget(String(target));
   const opener = dialerOf(parsed, options, ['http/1.1']);
-  if (protocol === 'tcp') return new RawOrigin(opener);
+  if (protocol !== 'http') return new RawOrigin(opener, options.proxyProtocol);
   const rewriting = hostRewriting(options.hostHeader ?? 'preserve', parsed);
   const http1 = new HttpOrigin({
     opener,

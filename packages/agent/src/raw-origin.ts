@@ -5,15 +5,19 @@ import { deafSink } from './deaf-sink.ts';
 import type { Opening, OriginOpener, OriginSocket } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import type { ByteReader } from './read-tap.ts';
+import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
 import { RequestWriter } from './request-writer.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 export class RawOrigin implements Origin {
   readonly #opener: OriginOpener;
   readonly #turns = new TurnQueue();
+  readonly #proxyVersion: ProxyVersion | undefined;
 
-  constructor(opener: OriginOpener) {
+  /** `proxyVersion`: each connection begins with a PROXY protocol header that says who the visitor is. */
+  constructor(opener: OriginOpener, proxyVersion?: ProxyVersion) {
     this.#opener = opener;
+    this.#proxyVersion = proxyVersion;
   }
 
   openExchange(_request: ExchangeRequest, stream: Stream): StreamSink {
@@ -21,8 +25,10 @@ export class RawOrigin implements Origin {
     return deafSink(stream);
   }
 
-  openRaw(_opening: RawOpening, stream: Stream): StreamSink {
-    const visit = new RawVisit(stream, this.#turns);
+  openRaw(opening: RawOpening, stream: Stream): StreamSink {
+    const version = this.#proxyVersion;
+    const first = version === undefined ? undefined : proxyHeader(version, opening);
+    const visit = new RawVisit(stream, this.#turns, first);
     visit.start(this.#opener);
     return visit;
   }
@@ -37,8 +43,11 @@ class RawVisit implements StreamSink, ByteReader {
   #opened: OriginSocket | undefined;
   #originEnded = false;
   #over = false;
+  /** Goes to the origin before the visitor's bytes. */
+  readonly #first: Buffer | undefined;
 
-  constructor(stream: Stream, turns: TurnQueue) {
+  constructor(stream: Stream, turns: TurnQueue, first?: Buffer) {
+    this.#first = first;
     this.#stream = stream;
     this.#writer = new RequestWriter({ head: '', framing: { kind: 'none' } }, stream, turns, () => this.#sent());
     this.#writer.becomeRaw();
@@ -91,6 +100,7 @@ class RawVisit implements StreamSink, ByteReader {
     socket.on('error', (error) => this.#lost(error));
     socket.on('close', () => this.#lost(undefined));
     socket.on('drain', () => this.#writer.onDrain());
+    if (this.#first !== undefined) socket.write(this.#first);
     this.#writer.attach(socket);
   }
 

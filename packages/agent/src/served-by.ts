@@ -1,12 +1,13 @@
 /** What may stand behind a tunnel in an application, and the origin each makes. */
 import type { Server as HttpServer } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
-import { PortholeError } from '@porthole/protocol';
+import { PortholeError, type TunnelProtocol } from '@porthole/protocol';
 import { type FetchHandler, FetchOrigin } from './fetch-origin.ts';
 import { hostRewriting, type HostHeader } from './host-rewriting.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { type OriginProtocol, originFor } from './origin-for.ts';
 import type { Origin } from './origin.ts';
+import type { ProxyVersion } from './proxy-header.ts';
 import { ServerOpener } from './server-origin.ts';
 import { parseTarget } from './target.ts';
 
@@ -20,8 +21,8 @@ export interface ServedBy {
   readonly fetch?: FetchHandler | undefined;
   /** Anything that answers exchanges by itself. */
   readonly origin?: Origin | undefined;
-  /** Default `http`; `tcp` for `target` and `origin` only. */
-  readonly protocol?: 'http' | 'tcp' | undefined;
+  /** Default `http`; `tcp` and `tls` (visitors' TLS passed on as it is) for `target` and `origin` only. */
+  readonly protocol?: TunnelProtocol | undefined;
   /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Anything else is sent as it is. */
   readonly hostHeader?: HostHeader | undefined;
   /** Accept any certificate of an `https://` target. Default false; loopback targets may have any certificate. */
@@ -30,12 +31,14 @@ export interface ServedBy {
   readonly originProtocol?: OriginProtocol | undefined;
   /** PEM of the authorities to trust for an `https://` target instead of the system's. */
   readonly originCa?: string | undefined;
+  /** For TCP and TLS tunnels: begin each connection to the target with a PROXY protocol header. Default: none. */
+  readonly proxyProtocol?: ProxyVersion | undefined;
   /** Hears what the `fetch` handler throws; the visitor gets a 500. Default: nobody. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
 /** Throws TARGET_INVALID or CONFIG_INVALID. */
-export function originOf(by: ServedBy): { readonly protocol: 'http' | 'tcp'; readonly origin: Origin } {
+export function originOf(by: ServedBy): { readonly protocol: TunnelProtocol; readonly origin: Origin } {
   const given = [by.target, by.server, by.fetch, by.origin].filter((each) => each !== undefined);
   if (given.length !== 1)
     throw new PortholeError(
@@ -43,12 +46,12 @@ export function originOf(by: ServedBy): { readonly protocol: 'http' | 'tcp'; rea
       `expose wants exactly one of target, server, fetch and origin, not ${given.length}`,
     );
   const protocol = by.protocol ?? 'http';
-  if (protocol === 'tcp' && (by.server !== undefined || by.fetch !== undefined))
-    throw new PortholeError('CONFIG_INVALID', 'a TCP tunnel wants a target');
+  if (protocol !== 'http' && (by.server !== undefined || by.fetch !== undefined))
+    throw new PortholeError('CONFIG_INVALID', 'a TCP or TLS tunnel wants a target');
   return { protocol, origin: by.origin ?? madeOrigin(protocol, by) };
 }
 
-function madeOrigin(protocol: 'http' | 'tcp', by: ServedBy): Origin {
+function madeOrigin(protocol: TunnelProtocol, by: ServedBy): Origin {
   if (by.fetch !== undefined) return new FetchOrigin({ fetch: by.fetch, onError: by.onError });
   if (by.server !== undefined) {
     const rewriting = hostRewriting(by.hostHeader ?? 'preserve', parseTarget('http://localhost'));
@@ -59,5 +62,6 @@ function madeOrigin(protocol: 'http' | 'tcp', by: ServedBy): Origin {
     insecure: by.insecureOrigin,
     ca: by.originCa,
     originProtocol: by.originProtocol,
+    proxyProtocol: by.proxyProtocol,
   });
 }

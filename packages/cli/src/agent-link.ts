@@ -27,7 +27,8 @@ export function relayLinkOpener(env: Environment, software: string, onFault: (ca
 }
 
 export function openOrigin(plan: TunnelPlan): Origin {
-  return originFor(plan.kind === 'tcp' ? 'tcp' : 'http', plan.target, {
+  return originFor(plan.claim.protocol, plan.target, {
+    proxyProtocol: plan.proxyProtocol,
     hostHeader: plan.hostHeader,
     originProtocol: plan.originProtocol,
     insecure: plan.insecureOrigin,

@@ -1,5 +1,5 @@
 /** What is true just now about a running command: the relay, its tunnels, how much was asked. Screen and `status` read it. */
-import { errorRow, type ErrorCode, type PortholeError } from '@porthole/agent';
+import { errorRow, type ErrorCode, type PortholeError, type TunnelProtocol } from '@porthole/agent';
 import type { CliEvent } from './output/events.ts';
 
 export type RelayState =
@@ -11,7 +11,7 @@ export type RelayState =
 export interface TunnelFacts {
   /** Key in the configuration file; absent for a tunnel from the command line. */
   readonly label: string | undefined;
-  readonly protocol: 'http' | 'tcp';
+  readonly protocol: TunnelProtocol;
   readonly target: string;
 }
 

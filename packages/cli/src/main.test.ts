@@ -101,7 +101,7 @@ describe('a command that cannot do what is asked', () => {
     expect(code).toBe(2);
     expect(err.split('\n').filter((line) => line.startsWith('  bad.yml:'))).toEqual([
       '  bad.yml:1:8: relay: must begin with https:// or http://',
-      '  bad.yml:3:8: tunnels.web: must have exactly one of http, tcp and serve',
+      '  bad.yml:3:8: tunnels.web: must have exactly one of http, tcp, tls and serve',
       '  bad.yml:3:10: tunnels.web.htpp: unknown key; did you mean http?',
     ]);
   });

@@ -1,5 +1,5 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
-import { ORIGIN_PROTOCOLS, type OriginProtocol, parseTarget, PortholeError, type TunnelClaim } from '@porthole/agent';
+import { ORIGIN_PROTOCOLS, type OriginProtocol, parseTarget, PortholeError, type TunnelClaim, PROXY_VERSIONS, type ProxyVersion } from '@porthole/agent';
 import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
 import { expandPath, readNeeded } from './settings/files.ts';
 import { nearest } from './settings/suggestion.ts';
@@ -18,6 +18,7 @@ export interface TunnelPlan {
   readonly originProtocol: OriginProtocol;
   readonly insecureOrigin: boolean;
   readonly originCa: string | undefined;
+  readonly proxyProtocol: ProxyVersion | undefined;
   readonly listing: boolean;
   readonly dotfiles: boolean;
   /** `user:password` that visitors must know. */
@@ -36,6 +37,7 @@ export interface TunnelWish {
   readonly basicAuth?: string | undefined;
   readonly basicAuthFile?: string | undefined;
   readonly remotePort?: string | number | undefined;
+  readonly proxyProtocol?: string | undefined;
   readonly listing?: boolean | undefined;
   readonly dotfiles?: boolean | undefined;
 }
@@ -65,7 +67,7 @@ export function planTunnel(
     kind,
     ...targetOf(kind, target, base),
     claim: {
-      protocol: kind === 'tcp' ? 'tcp' : 'http',
+      protocol: kind === 'serve' ? 'http' : kind,
       ...(wish.name === undefined ? {} : { name: wish.name }),
       ...(wish.domain === undefined ? {} : { domain: wish.domain }),
       ...(wish.pool === true ? { pool: true } : {}),
@@ -75,6 +77,7 @@ export function planTunnel(
     originProtocol: originProtocolOf(wish.originProtocol),
     insecureOrigin: wish.insecureOrigin ?? false,
     originCa: read(wish.originCaFile),
+    proxyProtocol: proxyVersionOf(wish.proxyProtocol),
     listing: wish.listing ?? true,
     dotfiles: wish.dotfiles ?? false,
     basicAuth: credentialOf(wish.basicAuth ?? read(wish.basicAuthFile)?.trim()),
@@ -91,7 +94,7 @@ function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: s
   if (/^(?:https?|grpcs?|h2c):/i.test(target.trim()))
     throw new PortholeError(
       'TARGET_INVALID',
-      `${JSON.stringify(target)}: a TCP tunnel passes bytes on as they are; leave the scheme out`,
+      `${JSON.stringify(target)}: a ${kind.toUpperCase()} tunnel passes bytes on as they are; leave the scheme out`,
     );
   return { target, shownTarget: label.replace(/^http:\/\//, '') };
 }
@@ -110,6 +113,13 @@ function credentialOf(text: string | undefined): string | undefined {
   if (text === undefined || text === '') return undefined;
   if (!/^[^:\n]+:[^\n]*$/.test(text)) throw new PortholeError('USAGE', 'basic auth wants user:password');
   return text;
+}
+
+function proxyVersionOf(text: string | undefined): ProxyVersion | undefined {
+  if (text === undefined) return undefined;
+  const version = PROXY_VERSIONS.find((candidate) => candidate === text);
+  if (version === undefined) throw new PortholeError('USAGE', `--proxy-protocol ${JSON.stringify(text)} is not v1 or v2`);
+  return version;
 }
 
 function portOf(port: string | number): number {
@@ -147,6 +157,7 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     originCaFile: document.origin_ca_file,
     basicAuthFile: document.basic_auth_file,
     remotePort: document.remote_port,
+    proxyProtocol: document.proxy_protocol,
     listing: document.listing,
     dotfiles: document.dotfiles,
   };

@@ -58,6 +58,7 @@ function addTunnelCommands(program: Command, world: World, done: (work: Promise<
   };
   add('http', 'target', TARGET_HELP, 'put a local HTTP service on a public address');
   add('tcp', 'target', TARGET_HELP, 'put a local TCP service on a public port');
+  add('tls', 'target', TARGET_HELP, 'put a local TLS service on a public name; the relay passes TLS on as it is');
   add('serve', 'dir', 'the folder', 'put the files of a folder on a public address');
   const start = program
     .command('start [tunnels...]')

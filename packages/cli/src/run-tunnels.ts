@@ -91,7 +91,7 @@ function openTunnels(
     if (origin === undefined) continue;
     const row = board.addTunnel({
       label: plan.label,
-      protocol: plan.kind === 'tcp' ? 'tcp' : 'http',
+      protocol: plan.claim.protocol,
       target: plan.shownTarget,
     });
     const counted = new CountedOrigin(origin, () => row.requests++);

@@ -16,7 +16,7 @@ export async function runTunnelCommand(
   const around = surroundings(world);
   const fromEnvironment = world.env[OPTIONS.basicAuth.env];
   const basicAuth =
-    kind === 'tcp' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
+    kind === 'tcp' || kind === 'tls' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
   const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
   return runPlans([plan], chooseRelayOutsideFile(flags, around), flags, world);
 }

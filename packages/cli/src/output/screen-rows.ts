@@ -63,10 +63,10 @@ function tunnelRows(tunnel: TunnelRow): string[] {
   const count =
     tunnel.requests === 1
       ? '1 request'
-      : `${tunnel.requests} ${tunnel.protocol === 'tcp' ? 'connections' : 'requests'}`;
+      : `${tunnel.requests} ${tunnel.protocol !== 'http' ? 'connections' : 'requests'}`;
   return [
     `  ${label}${address}`,
-    `    -> ${tunnel.target}    ${tunnel.requests === 1 && tunnel.protocol === 'tcp' ? '1 connection' : count}`,
+    `    -> ${tunnel.target}    ${tunnel.requests === 1 && tunnel.protocol !== 'http' ? '1 connection' : count}`,
     '',
   ];
 }

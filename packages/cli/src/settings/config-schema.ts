@@ -1,5 +1,5 @@
 /** What `porthole.yml` may hold. Keys are snake_case here and become camelCase in `config-file.ts`. */
-import { ORIGIN_PROTOCOLS, parseTarget, PortholeError } from '@porthole/agent';
+import { ORIGIN_PROTOCOLS, parseTarget, PortholeError, PROXY_VERSIONS } from '@porthole/agent';
 import { z } from 'zod';
 import { OPTIONS, type OptionName } from './options.ts';
 import { relayUrlProblem } from './relay-url.ts';
@@ -8,7 +8,7 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Keys that make sense for one kind of tunnel only. */
-const KINDS = { http: 'http', tcp: 'tcp', serve: 'serve' } as const;
+const KINDS = { http: 'http', tcp: 'tcp', tls: 'tls', serve: 'serve' } as const;
 export type TunnelKind = keyof typeof KINDS;
 export const TUNNEL_KINDS = Object.keys(KINDS) as TunnelKind[];
 
@@ -43,6 +43,7 @@ function described<S extends z.ZodType>(name: OptionName, schema: S): z.ZodOptio
 const tunnelShape = {
   http: described('http', target),
   tcp: described('tcp', target),
+  tls: described('tls', target),
   serve: described('serve', text),
   name: described('name', nameSchema),
   domain: described('domain', text),
@@ -56,6 +57,7 @@ const tunnelShape = {
   insecure_origin: described('insecureOrigin', flag),
   origin_ca_file: described('originCaFile', text),
   remote_port: described('remotePort', portSchema),
+  proxy_protocol: described('proxyProtocol', z.enum(PROXY_VERSIONS, { error: 'must be v1 or v2' })),
   listing: described('listing', flag),
   dotfiles: described('dotfiles', flag),
 };
@@ -70,7 +72,7 @@ const tunnelSchema = z
     if (kind === undefined || kinds.length > 1) {
       context.addIssue({
         code: 'custom',
-        message: `must have exactly one of http, tcp and serve${kind === undefined ? '' : `, not ${kinds.join(' and ')}`}`,
+        message: `must have exactly one of http, tcp, tls and serve${kind === undefined ? '' : `, not ${kinds.join(' and ')}`}`,
       });
       return;
     }

@@ -3,7 +3,7 @@
  * wording. The parser, the file's schema and the generated page all read this table.
  */
 
-export type CommandName = 'http' | 'tcp' | 'serve' | 'start';
+export type CommandName = 'http' | 'tcp' | 'tls' | 'serve' | 'start';
 
 export interface OptionRow {
   /** As commander reads it: `--name <name>`. Absent for what only the file has. */
@@ -17,7 +17,8 @@ export interface OptionRow {
   readonly commands: 'all' | readonly CommandName[];
 }
 
-const TUNNELS = ['http', 'tcp', 'serve'] as const;
+const TUNNELS = ['http', 'tcp', 'tls', 'serve'] as const;
+const NAMED = ['http', 'tls', 'serve'] as const;
 const WEB = ['http', 'serve'] as const;
 
 export const OPTIONS = {
@@ -68,27 +69,32 @@ export const OPTIONS = {
     commands: ['start'],
   },
   tcp: { key: 'tcp', help: 'target of a TCP tunnel: port, host:port, [::1]:port or unix:/path', commands: ['start'] },
+  tls: {
+    key: 'tls',
+    help: 'target of a TLS tunnel, which ends TLS by itself: port, host:port, [::1]:port or unix:/path',
+    commands: ['start'],
+  },
   serve: { key: 'serve', help: 'folder to serve, relative to the file', commands: ['start'] },
   name: {
     flag: '--name <name>',
     key: 'name',
     help: 'wanted name; given exactly or refused',
     default: 'a random one',
-    commands: WEB,
+    commands: NAMED,
   },
   domain: {
     flag: '--domain <domain>',
     key: 'domain',
-    help: "wanted domain, one of the relay's",
-    default: 'its first',
-    commands: WEB,
+    help: "wanted domain: one of the relay's, or one of your own (the relay says which DNS record proves it)",
+    default: "the relay's first",
+    commands: NAMED,
   },
   pool: {
     flag: '--pool',
     key: 'pool',
     help: 'share the name with your other agents that say so too',
     default: 'off',
-    commands: WEB,
+    commands: NAMED,
   },
   hostHeader: {
     flag: '--host-header <mode>',
@@ -135,6 +141,13 @@ export const OPTIONS = {
     help: 'wanted public port',
     default: 'any free one',
     commands: ['tcp'],
+  },
+  proxyProtocol: {
+    flag: '--proxy-protocol <version>',
+    key: 'proxy_protocol',
+    help: 'v1 or v2: begin each connection to the target with a PROXY protocol header that names the visitor',
+    default: 'none',
+    commands: ['tcp', 'tls'],
   },
   listing: {
     flag: '--no-listing',
