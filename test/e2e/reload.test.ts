@@ -18,7 +18,6 @@ import { visitWebSocket } from '../harness/visits.ts';
 import { bindSocket } from '../../packages/relay/src/supervisor/bound-socket.ts';
 import { until, within } from '../harness/until.ts';
 
-
 const RELAY_BIN = fileURLToPath(new URL('../../packages/relay/bin/porthole-relay.mjs', import.meta.url));
 
 /** Lines of the relay's log with this event. */
@@ -43,7 +42,10 @@ describe('a reload', () => {
     const token = await relay.addToken('ada');
     const web = await startAgent({ relayUrl: relay.url, token, target: origin.port });
     const tcp = await startAgent({ relayUrl: relay.url, token, target: echo.port, kind: 'tcp' });
-    const load = new ReloadLoad({ url: (await web.url()).replace(/\/$/, ''), tcpPort: Number(new URL(await tcp.url()).port) });
+    const load = new ReloadLoad({
+      url: (await web.url()).replace(/\/$/, ''),
+      tcpPort: Number(new URL(await tcp.url()).port),
+    });
     await load.start();
     for (let round = 1; round <= 3; round += 1) {
       const before = load.requests;
@@ -75,7 +77,9 @@ describe('a reload', () => {
     const failed = await stage.relay.tryCommand('reload', '--data', stage.relay.dataFolder);
     expect(failed.code).not.toBe(0);
     stage.relay.program.signal('SIGHUP');
-    await stage.relay.program.waitForLine('reload failed', (line) => (line.includes('reload failed') ? true : undefined));
+    await stage.relay.program.waitForLine('reload failed', (line) =>
+      line.includes('reload failed') ? true : undefined,
+    );
     stage.relay.folder.write('relay.yml', good);
     expect((await askOnce(stage.url, getRequest(stage.url))).status).toBe(200);
     await stage.relay.command('reload');
@@ -154,13 +158,33 @@ describe('a socket bound by systemd', () => {
     const folder = tempFolder();
     const socket = await bindSocket(0, '127.0.0.1');
     const start = (): ChildProcess =>
-      spawn('sh', ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh', process.execPath, FROM_SOURCE, RELAY_BIN, 'serve', '--data', `${folder.path}/data`, '--http', '127.0.0.1:1', '--admin', 'off'], {
-        stdio: ['ignore', 'ignore', 'pipe', socket.fd],
-      });
+      spawn(
+        'sh',
+        [
+          '-c',
+          'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"',
+          'sh',
+          process.execPath,
+          FROM_SOURCE,
+          RELAY_BIN,
+          'serve',
+          '--data',
+          `${folder.path}/data`,
+          '--http',
+          '127.0.0.1:1',
+          '--admin',
+          'off',
+        ],
+        {
+          stdio: ['ignore', 'ignore', 'pipe', socket.fd],
+        },
+      );
     const first = start();
     const port = await listeningPort(first);
     expect(port).toBeGreaterThan(1);
-    expect((await askOnce(`http://nobody.localhost:${port}`, getRequest(`http://nobody.localhost:${port}`))).status).toBe(404);
+    expect(
+      (await askOnce(`http://nobody.localhost:${port}`, getRequest(`http://nobody.localhost:${port}`))).status,
+    ).toBe(404);
     first.kill('SIGTERM');
     await once(first, 'exit');
     // Nobody accepts, and nobody is refused: the next relay answers.

@@ -19,16 +19,13 @@ export const slowRoute: NonNullable<OriginOptions['route']> = (_request, respons
   if (first !== 'slow') return false;
   response.writeHead(200, { 'content-length': '20000' });
   let sent = 0;
-  const timer = setInterval(
-    () => {
-      response.write(Buffer.alloc(1_000, sent));
-      sent += 1;
-      if (sent < 20) return;
-      clearInterval(timer);
-      response.end();
-    },
-    Number(ms) / 20,
-  );
+  const timer = setInterval(() => {
+    response.write(Buffer.alloc(1_000, sent));
+    sent += 1;
+    if (sent < 20) return;
+    clearInterval(timer);
+    response.end();
+  }, Number(ms) / 20);
   response.once('close', () => clearInterval(timer));
   return true;
 };
@@ -55,7 +52,8 @@ export class ReloadLoad {
     for (let index = 0; index < connections; index += 1) {
       this.#tasks.push(this.#repeat(`requests ${index}`, () => this.#requestsOnOneConnection(index)));
     }
-    for (let index = 0; index < 2; index += 1) this.#tasks.push(this.#repeat(`download ${index}`, () => this.#download()));
+    for (let index = 0; index < 2; index += 1)
+      this.#tasks.push(this.#repeat(`download ${index}`, () => this.#download()));
     if (tcpPort !== undefined) this.#tasks.push(this.#repeat('new TCP connections', () => this.#tcpOnce(tcpPort)));
   }
 
@@ -82,7 +80,8 @@ export class ReloadLoad {
   }
 
   #failed(what: string, error: unknown): void {
-    if (this.errors.length < 20) this.errors.push(`${what}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
+    if (this.errors.length < 20)
+      this.errors.push(`${what}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
   }
 
   /** GETs and POSTs in turn, until the relay says that this connection ends. */
@@ -94,7 +93,8 @@ export class ReloadLoad {
       await visitor.send(round % 2 === 0 ? getRequest(url, `/size/${100 + round}`) : postRequest(url, '/echo', body));
       const answer = await readAnswer(visitor, { deadlineMs: PATIENCE_MS });
       const isWhole = round % 2 === 0 ? answer.body.length === 100 + round : answer.body.toString() === body;
-      if (answer.status !== 200 || !isWhole) throw new Error(`status ${answer.status} ${answer.field('porthole-error') ?? ''}`);
+      if (answer.status !== 200 || !isWhole)
+        throw new Error(`status ${answer.status} ${answer.field('porthole-error') ?? ''}`);
       this.requests += 1;
       if (answer.field('connection')?.toLowerCase() !== 'close') continue;
       this.asked += 1;
@@ -105,7 +105,8 @@ export class ReloadLoad {
   async #download(): Promise<void> {
     const { url, slowMs = 1_500 } = this.#options;
     const transfer = await download(url, `/slow/${slowMs}`, { deadlineMs: PATIENCE_MS });
-    if (transfer.status !== 200 || transfer.length !== 20_000) throw new Error(`status ${transfer.status}, ${transfer.length} bytes`);
+    if (transfer.status !== 200 || transfer.length !== 20_000)
+      throw new Error(`status ${transfer.status}, ${transfer.length} bytes`);
     this.downloads += 1;
   }
 
@@ -115,4 +116,3 @@ export class ReloadLoad {
     await visit.stop();
   }
 }
-

@@ -16,8 +16,6 @@ export type Listening = Readonly<Record<string, unknown>> & { readonly url: stri
 /** One process that takes visitors and agents: the whole relay, or a worker of one. */
 export class RunningRelay {
   readonly #config: RelayConfig;
-  readonly #store: Store;
-  readonly #log: Log;
   readonly #world: World;
   readonly #adminFd: number | undefined;
   readonly relay: Relay;
@@ -26,8 +24,6 @@ export class RunningRelay {
 
   constructor(config: RelayConfig, store: Store, log: Log, world: World, worker?: WorkerDeps) {
     this.#config = config;
-    this.#store = store;
-    this.#log = log;
     this.#world = world;
     this.#adminFd = worker?.fds.admin;
     this.relay = new Relay(config, { log, store, ...(worker === undefined ? {} : { worker }) });

@@ -1,6 +1,14 @@
 /** The way to one other worker: a session over its local socket, opened when the first visitor needs it. */
 import * as net from 'node:net';
-import { type ErrorCode, type Lane, Session, type SessionEvents, type Stream, type StreamOpening, type StreamSink } from '@porthole/protocol';
+import {
+  type ErrorCode,
+  type Lane,
+  Session,
+  type SessionEvents,
+  type Stream,
+  type StreamOpening,
+  type StreamSink,
+} from '@porthole/protocol';
 import { LanePump, monotonicNow, SocketCarrier } from '@porthole/protocol/node';
 import { encodePeerHeader } from './peer-header.ts';
 

@@ -1,6 +1,17 @@
 /** The called end of a session between two workers: each stream goes on to an agent of this one. */
 import type * as net from 'node:net';
-import { decodeRaw, decodeRequest, type Lane, PortholeError, Session, type SessionEvents, type Stream, type StreamOpening, STREAM_KIND, type StreamSink } from '@porthole/protocol';
+import {
+  decodeRaw,
+  decodeRequest,
+  type Lane,
+  PortholeError,
+  Session,
+  type SessionEvents,
+  type Stream,
+  type StreamOpening,
+  STREAM_KIND,
+  type StreamSink,
+} from '@porthole/protocol';
 import { LanePump, monotonicNow, SocketCarrier } from '@porthole/protocol/node';
 import type { Target } from '../routing/target.ts';
 import { PEER_HEARTBEAT_MS, PEER_STREAMS } from './peer-link.ts';

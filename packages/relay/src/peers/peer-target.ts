@@ -1,5 +1,14 @@
 /** An agent whose session is on another worker, as the doors see it. */
-import { type ErrorCode, encodeRaw, encodeRequest, type ExchangeRequest, type RawOpening, type Stream, STREAM_KIND, type StreamSink } from '@porthole/protocol';
+import {
+  type ErrorCode,
+  encodeRaw,
+  encodeRequest,
+  type ExchangeRequest,
+  type RawOpening,
+  type Stream,
+  STREAM_KIND,
+  type StreamSink,
+} from '@porthole/protocol';
 import type { Target } from '../routing/target.ts';
 import type { PeerLink } from './peer-link.ts';
 
@@ -26,7 +35,11 @@ export class PeerTarget implements Target {
   }
 
   openRaw(opening: RawOpening, sink: StreamSink): Stream {
-    return this.#link().openStream({ kind: STREAM_KIND.raw, tunnelId: this.#lease, block: encodeRaw(opening) }, new WatchedSink(sink, this.#onDoubt), false);
+    return this.#link().openStream(
+      { kind: STREAM_KIND.raw, tunnelId: this.#lease, block: encodeRaw(opening) },
+      new WatchedSink(sink, this.#onDoubt),
+      false,
+    );
   }
 }
 

@@ -1,14 +1,32 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decodeRequest, encodeRequest, type ErrorCode, type ExchangeRequest, PortholeError, type ResumeHello, type Stream, type StreamSink } from '@porthole/protocol';
+import {
+  decodeRequest,
+  encodeRequest,
+  type ErrorCode,
+  type ExchangeRequest,
+  PortholeError,
+  type ResumeHello,
+  type Stream,
+  type StreamSink,
+} from '@porthole/protocol';
 import type { Carrier, CarrierReceiver } from '@porthole/protocol/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HeardHello } from '../routing/carrier-handover.ts';
 import type { Target } from '../routing/target.ts';
 import { Peers } from './peers.ts';
 
-const REQUEST: ExchangeRequest = { method: 'POST', target: '/x', scheme: 'http', authority: 'a.test', visitorAddress: '192.0.2.1', bodiless: false, upgrade: false, fields: ['Host', 'a.test'] };
+const REQUEST: ExchangeRequest = {
+  method: 'POST',
+  target: '/x',
+  scheme: 'http',
+  authority: 'a.test',
+  visitorAddress: '192.0.2.1',
+  bodiless: false,
+  upgrade: false,
+  fields: ['Host', 'a.test'],
+};
 
 /** An agent played by the test: what comes for it, and a way to answer. */
 class PlayedTarget implements Target {
@@ -219,16 +237,34 @@ describe('an exchange for an agent of another worker', () => {
 });
 
 describe('a carrier of a session on another worker', () => {
-  const hello: ResumeHello = { mode: 'resume', version: 1, session: Buffer.alloc(16, 1).toString('base64url'), lane: 0, epoch: 3, received: 5, proof: 'p', software: 's', node: 'g1.2' };
+  const hello: ResumeHello = {
+    mode: 'resume',
+    version: 1,
+    session: Buffer.alloc(16, 1).toString('base64url'),
+    lane: 0,
+    epoch: 3,
+    received: 5,
+    proof: 'p',
+    software: 's',
+    node: 'g1.2',
+  };
 
   it('is passed on with what was said on it, and with its keying material', async () => {
     const carrier = new PlayedCarrier(Buffer.from('secret'));
     expect(here.pass(carrier, 'g1.2', { hello, nonce: 'n' }, () => bugs.push('gone'))).toBe(true);
     const { carrier: arrived, heard } = await passed.promise;
     expect(heard).toEqual({ hello, nonce: 'n' });
-    expect([arrived.kind, arrived.remoteAddress, arrived.keyingMaterial()?.toString()]).toEqual(['websocket', '192.0.2.7', 'secret']);
+    expect([arrived.kind, arrived.remoteAddress, arrived.keyingMaterial()?.toString()]).toEqual([
+      'websocket',
+      '192.0.2.7',
+      'secret',
+    ]);
     const received = new Recorder();
-    arrived.receiver = { onBytes: (chunk) => received.onData(chunk), onDrain: () => {}, onClosed: () => received.onEnd() };
+    arrived.receiver = {
+      onBytes: (chunk) => received.onData(chunk),
+      onDrain: () => {},
+      onClosed: () => received.onEnd(),
+    };
     arrived.write([Buffer.from('welcome')]);
     await carrier.written.until('data welcome');
     carrier.receiver?.onBytes(Buffer.from('frames'));

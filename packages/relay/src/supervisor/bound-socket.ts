@@ -21,14 +21,24 @@ interface TcpHandle extends ListenHandle {
   readonly fd: number;
   getsockname(into: { port?: number }): number;
 }
-type CreateHandle = (address: string | null, port: number, family: 4 | 6 | -1, fd: null, flags: 0) => TcpHandle | number;
+type CreateHandle = (
+  address: string | null,
+  port: number,
+  family: 4 | 6 | -1,
+  fd: null,
+  flags: 0,
+) => TcpHandle | number;
 
 /** `host` undefined: every address of the machine. Rejects with ADDRESS_IN_USE. */
 export async function bindSocket(port: number, host: string | undefined): Promise<BoundSocket> {
   if (host === undefined) {
     const both = tryBind('::', port, 6);
     // No IPv6 on this machine.
-    return boundSocket(typeof both === 'number' && nameOf(both) !== 'EADDRINUSE' ? tryBind('0.0.0.0', port, 4) : both, port, host);
+    return boundSocket(
+      typeof both === 'number' && nameOf(both) !== 'EADDRINUSE' ? tryBind('0.0.0.0', port, 4) : both,
+      port,
+      host,
+    );
   }
   const { address, family } = await lookup(host);
   return boundSocket(tryBind(address, port, family === 6 ? 6 : 4), port, host);

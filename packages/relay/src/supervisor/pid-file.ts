@@ -48,7 +48,8 @@ export class PidFile {
   outcome(): ReloadOutcome | undefined {
     try {
       const read: unknown = JSON.parse(readFileSync(join(this.#dataDir, OUTCOME_FILE), 'utf8'));
-      if (typeof read !== 'object' || read === null || !('count' in read) || !('ok' in read) || !('detail' in read)) return undefined;
+      if (typeof read !== 'object' || read === null || !('count' in read) || !('ok' in read) || !('detail' in read))
+        return undefined;
       return { count: Number(read.count), ok: read.ok === true, detail: String(read.detail) };
     } catch {
       return undefined;

@@ -7,7 +7,6 @@ import { Registrar } from './registrar.ts';
 import type { ClaimReply, RegistrarLink } from '../routing/registrar-link.ts';
 import type { Claim, Lease } from '../routing/registry.ts';
 import { SharedRouteRegistry } from '../routing/shared-registry.ts';
-import type { Target } from '../routing/target.ts';
 
 const SHOP = 'shop.example.com';
 
@@ -16,7 +15,10 @@ class Stage {
   readonly freedPorts: number[] = [];
   readonly lost: string[] = [];
   readonly clock = new FakeClock();
-  readonly registrar = new Registrar({ limits: { graceMs: 60_000 }, onPortFreed: (port) => this.freedPorts.push(port) });
+  readonly registrar = new Registrar({
+    limits: { graceMs: 60_000 },
+    onPortFreed: (port) => this.freedPorts.push(port),
+  });
   readonly doubts = new Map<string, () => void>();
 
   worker(node: string): SharedRouteRegistry {
@@ -58,7 +60,12 @@ class Stage {
     return { address: { host: SHOP }, identity, target: fakeTarget(label), pool: false, onLost, ...more };
   }
 
-  async claim(registry: SharedRouteRegistry, identity: string, label: string, more: Partial<Claim> = {}): Promise<Lease> {
+  async claim(
+    registry: SharedRouteRegistry,
+    identity: string,
+    label: string,
+    more: Partial<Claim> = {},
+  ): Promise<Lease> {
     const outcome = await registry.claim(this.claimOf(identity, label, more));
     if (!outcome.ok) throw new Error(`${label}: ${outcome.code}`);
     await tick();
@@ -70,7 +77,7 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 function answerer(registry: SharedRouteRegistry, host = SHOP): string {
   const found = registry.resolveHost(host);
-  return found.state === 'ready' ? (found.target as Target).label : found.state;
+  return found.state === 'ready' ? found.target.label : found.state;
 }
 
 describe('the route registries of several workers', () => {
@@ -112,7 +119,10 @@ describe('the route registries of several workers', () => {
   it('refuse a name that was made up when anybody holds it, the identity itself included', async () => {
     const stage = new Stage();
     await stage.claim(stage.worker('g1.1'), 'ann', 'a');
-    expect(await stage.worker('g1.2').claim(stage.claimOf('ann', 'b', { vacant: true }))).toMatchObject({ ok: false, code: 'NAME_TAKEN' });
+    expect(await stage.worker('g1.2').claim(stage.claimOf('ann', 'b', { vacant: true }))).toMatchObject({
+      ok: false,
+      code: 'NAME_TAKEN',
+    });
   });
 
   it('let visitors of every worker wait for a holder that is away', async () => {

@@ -81,7 +81,11 @@ export class Registrar {
       this.#leases.set(lease.epoch, { node, lease });
     }
     // Answered before the routes change: the worker must know its own lease when it reads of it.
-    this.#workers.get(node)?.({ type: 'claimed', ref, reply: outcome.ok ? { ok: true, lease: outcome.lease.epoch } : outcome });
+    this.#workers.get(node)?.({
+      type: 'claimed',
+      ref,
+      reply: outcome.ok ? { ok: true, lease: outcome.lease.epoch } : outcome,
+    });
     this.#tellChanges();
   }
 

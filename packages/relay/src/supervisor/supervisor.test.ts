@@ -165,14 +165,23 @@ describe('Supervisor', () => {
       started.at(-1)?.exit('SIGSEGV');
     }
     expect(delays).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000]);
-    expect(new Set(started.flatMap(({ received }) => received.flatMap((message) => (message.type === 'start' ? [message.node] : [])))).size).toBe(9);
+    expect(
+      new Set(
+        started.flatMap(({ received }) =>
+          received.flatMap((message) => (message.type === 'start' ? [message.node] : [])),
+        ),
+      ).size,
+    ).toBe(9);
   });
 
   it('closes the sockets before it lets the workers go, and kills those that do not end', async () => {
     const workers = await running();
     const stopped = supervisor.stop(30_000);
     expect(closed).toEqual(['http', 'admin']);
-    expect(workers.map(({ received }) => received.at(-1))).toMatchObject([{ type: 'drain', moves: false }, { type: 'drain', moves: false }]);
+    expect(workers.map(({ received }) => received.at(-1))).toMatchObject([
+      { type: 'drain', moves: false },
+      { type: 'drain', moves: false },
+    ]);
     workers[0]?.exit('exit code 0');
     await vi.advanceTimersByTimeAsync(45_000);
     expect(workers.map(({ signals }) => signals)).toEqual([[], ['SIGKILL']]);

@@ -5,7 +5,15 @@
 import { PortholeError } from '@porthole/protocol';
 import type { Log } from '../observe/log.ts';
 import type { BoundSocket } from './bound-socket.ts';
-import { CHANNEL_VERSION, FIRST_INHERITED_FD, type FromWorker, type InheritedFds, type ReadyMessage, type SocketRole, type StartedProcess } from './channel-messages.ts';
+import {
+  CHANNEL_VERSION,
+  FIRST_INHERITED_FD,
+  type FromWorker,
+  type InheritedFds,
+  type ReadyMessage,
+  type SocketRole,
+  type StartedProcess,
+} from './channel-messages.ts';
 import type { PortHandles } from './port-handles.ts';
 import type { Registrar } from './registrar.ts';
 import { WorkerProcess, type WorkerState } from './worker-process.ts';
@@ -118,7 +126,10 @@ export class Supervisor {
     const started = Array.from({ length: this.#settings.workers }, (_, index) => this.#startWorker(generation, index));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new PortholeError('INTERNAL', `not ready within ${START_TIMEOUT_MS} ms`)), START_TIMEOUT_MS);
+      timer = setTimeout(
+        () => reject(new PortholeError('INTERNAL', `not ready within ${START_TIMEOUT_MS} ms`)),
+        START_TIMEOUT_MS,
+      );
     });
     try {
       const ready = await Promise.race([Promise.all(started.map((worker) => worker.ready)), late]);
@@ -178,7 +189,9 @@ export class Supervisor {
       const { handle } = await ports.bind(port);
       // Whoever wanted it may have gone while it was being bound.
       if (this.#stopping || !registrar.isHeld(port)) ports.close(port);
-      else for (const worker of this.#workers) if (worker.state !== 'draining') worker.send({ type: 'port', port }, handle);
+      else
+        for (const worker of this.#workers)
+          if (worker.state !== 'draining') worker.send({ type: 'port', port }, handle);
     } catch (error) {
       asking.send({ type: 'port-failed', port, detail: error instanceof PortholeError ? error.detail : String(error) });
     }

@@ -3,7 +3,14 @@ import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource } from '../routing/public-ports.ts';
 import type { ClaimReply, ClaimRequest, LeaseChange, RegistrarLink } from '../routing/registrar-link.ts';
 import type { SharedRouteRegistry } from '../routing/shared-registry.ts';
-import { CHANNEL_VERSION, type DrainMessage, type ParentChannel, type ReadyMessage, type StartMessage, type ToWorker } from './channel-messages.ts';
+import {
+  CHANNEL_VERSION,
+  type DrainMessage,
+  type ParentChannel,
+  type ReadyMessage,
+  type StartMessage,
+  type ToWorker,
+} from './channel-messages.ts';
 
 interface Asked {
   readonly done: (reply: ClaimReply) => void;
@@ -45,7 +52,10 @@ export class WorkerChannel implements RegistrarLink, PortSource {
     this.#parent.send({ type: 'hello' });
     const start = await this.#start.promise;
     if (start.version !== CHANNEL_VERSION)
-      throw new PortholeError('INTERNAL', `the supervisor is of another release (${start.version}, not ${CHANNEL_VERSION}): restart the relay instead of reloading it`);
+      throw new PortholeError(
+        'INTERNAL',
+        `the supervisor is of another release (${start.version}, not ${CHANNEL_VERSION}): restart the relay instead of reloading it`,
+      );
     return start;
   }
 

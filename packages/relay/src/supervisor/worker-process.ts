@@ -51,7 +51,10 @@ export class WorkerProcess {
       const was = this.#state;
       this.#state = 'gone';
       clearTimeout(this.#killTimer);
-      const { code, detail } = this.#failure ?? { code: 'INTERNAL', detail: `a worker ended before it was ready (${how})` };
+      const { code, detail } = this.#failure ?? {
+        code: 'INTERNAL',
+        detail: `a worker ended before it was ready (${how})`,
+      };
       this.#ready.reject(new PortholeError(code, detail));
       onExit(how, was);
       this.#exited.resolve();
