@@ -102,6 +102,7 @@ describe('porthole-relay init', () => {
     expect(said).toMatch(/^ {2}\*\.t\.example\.com +AAAA +2001:db8::5$/m);
     expect(said).toMatch(/^ {2}_acme-challenge\.t\.example\.com +NS +t\.example\.com$/m);
     expect(said).not.toContain('192.168.1.4');
+    expect(said).toContain('Ports to open in firewalls: 80/tcp, 443/tcp, 53/tcp, 53/udp');
     expect(said).toMatch(
       /\n {2}porthole-relay serve --config relay\.yml\n {2}porthole login https:\/\/t\.example\.com && porthole http 3000$/,
     );

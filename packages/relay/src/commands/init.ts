@@ -5,13 +5,16 @@ import { resolve } from 'node:path';
 import { PortholeError } from '@porthole/protocol';
 import { TokenRegistry } from '../access/token-registry.ts';
 import { publicUrlOf, type RelayConfig } from '../config/config.ts';
+import { isLoopback } from '../config/loopback.ts';
+import { formatPortRanges } from '../config/port-ranges.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { commentedFile } from '../config/option-docs.ts';
 import { delegationOf } from '../tls/dns-delegation.ts';
 import { isLocalDomain, isPublic } from './doctor/look-at-names.ts';
 import { type Machine, realMachine } from './doctor/machine.ts';
 import { examineConfig, inWords } from './doctor.ts';
-import { settingsOf } from './init-answers.ts';
+import { whyNotFree } from './doctor/look-at-ports.ts';
+import { type Settings, settingsOf } from './init-answers.ts';
 import type { Flags } from './settle.ts';
 import { addToken } from './tokens.ts';
 import { withStore } from './with-store.ts';
@@ -24,7 +27,7 @@ export async function init(flags: Flags, world: World, machine: Machine = realMa
   const isForced = flags['force'] === true;
   // Before anybody is asked anything.
   if (!isForced && existsSync(file)) throw exists(file);
-  const text = commentedFile(await settingsOf(flags, world));
+  const text = commentedFile(await withOwnDns(await settingsOf(flags, world), machine));
   // What is written must be what can be read.
   const { config } = loadConfig({ file: { path: file, text }, workingDir: world.cwd });
   writeFile(file, text, isForced);
@@ -32,6 +35,14 @@ export async function init(flags: Flags, world: World, machine: Machine = realMa
   await firstToken(flags, file, world);
   if (flags['checks'] !== false) await check(config, machine, world);
   for (const line of [...recordLines(config, machine), ...nextLines(config, given)]) world.note(line);
+}
+
+/** A resolver of the system often has port 53 on a loopback address, so that it cannot be had on all of them. */
+async function withOwnDns(settings: Settings, machine: Machine): Promise<Settings> {
+  if (settings['dns.zone'] === undefined || (await whyNotFree({ port: 53 })) !== 'EADDRINUSE') return settings;
+  const outside = machine.addresses().filter((address) => isIP(address) === 4 && !address.startsWith('127.'));
+  const address = outside.find(isPublic) ?? outside[0];
+  return address === undefined ? settings : { ...settings, 'dns.listen': `${address}:53` };
 }
 
 /** A relay that is set up anew keeps the tokens it has. */
@@ -74,9 +85,20 @@ function recordLines(config: RelayConfig, machine: Machine): string[] {
   ];
 }
 
+function portLine({ http, tls, tcp }: RelayConfig): string {
+  const ports = [http, tls?.listen].flatMap((address) =>
+    address === undefined || isLoopback(address) ? [] : [`${address.port}/tcp`],
+  );
+  if (tls?.dns !== undefined) ports.push(`${tls.dns.listen.port}/tcp`, `${tls.dns.listen.port}/udp`);
+  if (tcp.ports.length > 0) ports.push(`${formatPortRanges(tcp.ports)}/tcp`);
+  return ports.length === 0 ? '' : `Ports to open in firewalls: ${ports.join(', ')}`;
+}
+
 function nextLines(config: RelayConfig, file: string): string[] {
   const url = publicUrlOf(config, config.domains[0], { http: config.http.port, https: config.tls?.listen.port });
+  const ports = portLine(config);
   return [
+    ...(ports === '' ? [] : ['', ports]),
     '',
     'Then, here and on the machine with your service:',
     `  porthole-relay serve --config ${file}`,

@@ -68,6 +68,9 @@ function addRelayCommands(program: Command, world: ServeWorld, run: Run): void {
     const { doctor } = await import('./doctor.ts');
     run.exitCode = await doctor(flags, world);
   });
+  withStore(program.command('backup').description('copy the store into one file; the relay may run meanwhile'))
+    .argument('<file>', 'file to write; it must not exist')
+    .action(async (file: string, flags: Flags) => (await import('./backup.ts')).backup(file, flags, world));
   program
     .command('init')
     .description('write a configuration file, make the first token, and say what is left to do')

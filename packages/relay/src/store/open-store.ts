@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 
-const STORE_FILE = 'porthole.db';
+export const STORE_FILE = 'porthole.db';
 
 /** Makes the folder and the file when they are not there. Throws STORE_FAILED. */
 export function openStore(dataDir: string, options?: SqliteStoreOptions): SqliteStore {
