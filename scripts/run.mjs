@@ -87,7 +87,7 @@ function tool(packageName, bin, argv, env) {
 }
 
 function buildProjects() {
-  const names = ['protocol', 'agent', 'cli', 'relay'];
+  const names = ['protocol', 'acme', 'agent', 'cli', 'relay'];
   return names
     .map((name) => join('packages', name))
     .filter((folder) => existsSync(join(root, folder, 'tsconfig.json')));

@@ -9,7 +9,7 @@ import {
   derToPem,
   type KeyPair,
   keyToPem,
-} from '../../packages/relay/src/tls/x509.ts';
+} from '../../packages/acme/src/x509.ts';
 
 export interface TestCertificate {
   readonly keyPem: string;

@@ -4,8 +4,8 @@
  */
 import { createPublicKey, randomUUID, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { readDer, readDerSequence, tagged } from '../../packages/relay/src/tls/der.ts';
-import { createCertificate, createKeyPair, derToPem, type KeyPair } from '../../packages/relay/src/tls/x509.ts';
+import { readDer, readDerSequence, tagged } from '../../packages/acme/src/der.ts';
+import { createCertificate, createKeyPair, derToPem, type KeyPair } from '../../packages/acme/src/x509.ts';
 import { Listener } from './listener.ts';
 
 type Step =

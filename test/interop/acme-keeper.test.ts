@@ -7,7 +7,7 @@ import { connect, createServer as createTlsServer, type PeerCertificate } from '
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SqliteStore } from '../../packages/relay/src/store/sqlite-store.ts';
-import { createTransport } from '../../packages/relay/src/tls/acme/transport.ts';
+import { createTransport } from '../../packages/acme/src/transport.ts';
 import { AcmeAccount } from '../../packages/relay/src/tls/acme-account.ts';
 import { CertificateBudget } from '../../packages/relay/src/tls/certificate-budget.ts';
 import { CertificateIndex } from '../../packages/relay/src/tls/certificate-index.ts';

@@ -29,8 +29,9 @@ const RELAY_LEVELS: Record<string, number> = {
 const HOUSES: Record<string, readonly string[]> = {
   protocol: [],
   agent: ['protocol'],
-  cli: ['agent'],
-  relay: ['protocol'],
+  acme: ['protocol'],
+  cli: ['agent', 'acme'],
+  relay: ['protocol', 'acme'],
 };
 
 /** Third-party packages and heavy built-ins that have one door in each house. */

@@ -26,6 +26,7 @@ export interface Installed {
 
 export const FOLDERS: Record<string, string> = {
   '@porthole/protocol': 'packages/protocol',
+  '@porthole/acme': 'packages/acme',
   '@porthole/agent': 'packages/agent',
   porthole: 'packages/cli',
   '@porthole/relay': 'packages/relay',

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseSync } from 'vite';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const PACKAGES = ['protocol', 'agent', 'cli', 'relay'] as const;
+export const PACKAGES = ['protocol', 'acme', 'agent', 'cli', 'relay'] as const;
 
 export interface SourceFile {
   /** From the root, with forward slashes: `packages/relay/src/edge/listener.ts`. */

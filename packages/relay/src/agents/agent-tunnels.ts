@@ -8,7 +8,7 @@ import {
   type Session,
 } from '@porthole/protocol';
 import type { Authenticated, Denied } from '../access/access.ts';
-import { isAddressLiteral, normalHostName } from '../tls/host-name.ts';
+import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import { parseName, RandomNames } from '../routing/names.ts';
 import type { Address, Claim, ClaimOutcome, Lease, Resolution, RouteRegistry } from '../routing/registry.ts';
 import { countCode } from './agent-counters.ts';

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
-import { normalHostName, isAddressLiteral } from '../tls/host-name.ts';
+import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import type { HttpDoorAddress } from './http-door.ts';
 
 export interface RedirectDoorParts {

@@ -1,11 +1,7 @@
 /** The relay's account with a certificate authority: its key and address are in the store and shared by all processes. */
 import { createHash, createPrivateKey } from 'node:crypto';
 import type { Store } from '../store/store.ts';
-import { AcmeApi, type AccountRequest } from './acme/api.ts';
-import { AcmeHttp } from './acme/http.ts';
-import type { AcmeTransport } from './acme/transport.ts';
-import { stringOf } from './json-fields.ts';
-import { createKeyPair, keyToPem } from './x509.ts';
+import { type AccountRequest, AcmeApi, AcmeHttp, type AcmeTransport, createKeyPair, keyToPem, stringOf } from '@porthole/acme';
 
 export interface AcmeAccountOptions {
   readonly store: Store;

@@ -4,7 +4,7 @@
  */
 import { PortholeError } from '@porthole/protocol';
 import type { Store } from '../store/store.ts';
-import { fieldOf } from './json-fields.ts';
+import { fieldOf } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
 export interface BudgetLimits {

@@ -5,7 +5,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { PortholeError } from '@porthole/protocol';
-import { checkCertificate, invalid } from './certificate-check.ts';
+import { checkCertificate, invalid } from '@porthole/acme';
 import type { ServedCertificate } from './certificate-index.ts';
 
 export interface CertificateFilePair {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { TestAuthority } from '../../../../test/harness/certificates.ts';
 import { Listener } from '../../../../test/harness/listener.ts';
 import { CertificateIndex, type ServedCertificate } from './certificate-index.ts';
-import { createKeyPair } from './x509.ts';
+import { createKeyPair } from '@porthole/acme';
 
 const authority = new TestAuthority();
 const pair = createKeyPair();

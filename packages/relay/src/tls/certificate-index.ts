@@ -4,7 +4,7 @@
  */
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { nameKey } from './name-key.ts';
-import { wildcardOf } from './host-name.ts';
+import { wildcardOf } from '@porthole/acme';
 
 export interface ServedCertificate {
   readonly id: string;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeStore } from '../../../../test/contracts/store.contract-fake.ts';
 import { FakeAcme, problem } from '../../../../test/harness/fake-acme.ts';
 import { AcmeAccount } from './acme-account.ts';
-import { createTransport } from './acme/transport.ts';
+import { createTransport } from '@porthole/acme';
 import { CertificateBudget } from './certificate-budget.ts';
 import { CertificateIndex } from './certificate-index.ts';
 import { CertificateKeeper, type CertificateKeeperOptions } from './certificate-keeper.ts';

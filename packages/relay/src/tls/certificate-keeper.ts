@@ -4,9 +4,8 @@
  * other's way. What is served is in the `CertificateIndex` that it feeds.
  */
 import { PortholeError } from '@porthole/protocol';
-import { identifiersOf } from './acme/order.ts';
+import { factsOf, identifiersOf, normalHostName } from '@porthole/acme';
 import type { CertificateBudget } from './certificate-budget.ts';
-import { factsOf } from './certificate-check.ts';
 import type { CertificateIndex } from './certificate-index.ts';
 import {
   type CertificateOrderContext,
@@ -16,7 +15,6 @@ import {
 } from './certificate-order.ts';
 import type { CertificateState, StoredCertificate } from './certificate-store.ts';
 import { HandshakeHolds } from './handshake-holds.ts';
-import { normalHostName } from './host-name.ts';
 import { renewalTime, warningTime } from './renewal-time.ts';
 
 export interface CertificateKeeperOptions extends CertificateOrderContext {

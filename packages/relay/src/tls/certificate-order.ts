@@ -3,14 +3,11 @@ import { isIP } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { Store } from '../store/store.ts';
 import type { AcmeAccount } from './acme-account.ts';
-import { type ChallengeSolver, obtainCertificate } from './acme/order.ts';
-import { AcmeError } from './acme/problem.ts';
-import { factsOf } from './certificate-check.ts';
+import { AcmeError, type ChallengeSolver, factsOf, obtainCertificate, renewalIdentifier } from '@porthole/acme';
 import { type CertificateStore, freshState, type StoredCertificate } from './certificate-store.ts';
 import { nameKey } from './name-key.ts';
 import { restAfterFailure } from './renewal-time.ts';
 import { withLease } from './store-lease.ts';
-import { renewalIdentifier } from './x509.ts';
 
 /** Names that get one certificate together. */
 export interface WantedCertificate {

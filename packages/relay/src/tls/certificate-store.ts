@@ -3,7 +3,7 @@
  * the same. The store's file is readable by its owner only; nothing here is ever logged.
  */
 import type { JsonValue, Store } from '../store/store.ts';
-import { numberOf, stringOf, stringsOf } from './json-fields.ts';
+import { numberOf, stringOf, stringsOf } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
 const certificatePrefix = 'tls/certificate/';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { FakeStore } from '../../../../test/contracts/store.contract-fake.ts';
 import { Listener } from '../../../../test/harness/listener.ts';
-import type { ChallengeTask } from './acme/order.ts';
+import type { ChallengeTask } from '@porthole/acme';
 import { Challenges } from './challenges.ts';
 
 let now = 0;

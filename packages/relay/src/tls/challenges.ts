@@ -5,11 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { JsonValue, Store } from '../store/store.ts';
-import type { Identifier } from './acme/answers.ts';
-import { createChallengeCertificate } from './acme/csr.ts';
-import type { ChallengeSolver, ChallengeTask, ChallengeType } from './acme/order.ts';
-import { addressToBytes } from './address-bytes.ts';
-import { numberOf, stringOf } from './json-fields.ts';
+import { addressToBytes, type ChallengeSolver, type ChallengeTask, type ChallengeType, createChallengeCertificate, type Identifier, numberOf, stringOf } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
 export const challengePathPrefix = '/.well-known/acme-challenge/';

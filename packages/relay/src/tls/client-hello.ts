@@ -2,7 +2,7 @@
  * Reads a TLS ClientHello from the first bytes of a visitor, however they are cut (RFC 8446 section 4.1.2), and says
  * which name and protocols it asks for. It decides nothing, answers nothing and owns no socket or timer.
  */
-import { isAddressLiteral, normalHostName } from './host-name.ts';
+import { isAddressLiteral, normalHostName } from '@porthole/acme';
 
 /** Most bytes (record headers included) a ClientHello may take. */
 export const maxClientHelloBytes = 65_536;

@@ -2,7 +2,7 @@
  * How often one network may ask over UDP, where the sender's address proves nothing. Past the limit every second
  * question gets "ask over TCP", so that whoever really is there still gets through; the rest gets silence.
  */
-import { addressToBytes } from './address-bytes.ts';
+import { addressToBytes } from '@porthole/acme';
 
 export interface DnsRateLimitOptions {
   /** Answers per second and network (/24 or /56) in the long run. Default 20. */

@@ -3,7 +3,7 @@
  * nothing else is known, and every answer is small. Pure: bytes in, bytes out; the sockets are in `dns-listener.ts`.
  */
 import { decode, encode, type DataRecord, type DnsRecord, type OptRecord, type Question } from 'dns-packet';
-import { normalHostName } from './host-name.ts';
+import { normalHostName } from '@porthole/acme';
 
 export interface DnsResponderOptions {
   /** The delegated zone, lower case without trailing dot. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addressFromBytes, addressToBytes } from './address-bytes.ts';
+import { addressFromBytes, addressToBytes } from '@porthole/acme';
 import { crc32c } from './crc32c.ts';
 import { encodeProxyV1, encodeProxyV2, maxProxyV2Bytes, ProxyHeaderReader, readProxyHeader } from './proxy-protocol.ts';
 

@@ -3,7 +3,7 @@
  * incrementally with bounds, and writes it for origins that want it. Whom to believe is decided by the door.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { addressFromBytes, addressToBytes, mappedToV6 } from './address-bytes.ts';
+import { addressFromBytes, addressToBytes, mappedToV6 } from '@porthole/acme';
 import { crc32c } from './crc32c.ts';
 import { encodeTlvs, type ProxyTlvs, readTlvs } from './proxy-protocol-tlvs.ts';
 

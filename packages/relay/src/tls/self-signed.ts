@@ -1,9 +1,7 @@
 /** A certificate the relay makes by itself, to answer with while there is no better; kept, so that it stays the same. */
 import type { Store } from '../store/store.ts';
-import { factsOf } from './certificate-check.ts';
+import { createKeyPair, createSelfSigned, derToPem, factsOf, keyToPem, stringOf } from '@porthole/acme';
 import type { ServedCertificate } from './certificate-index.ts';
-import { stringOf } from './json-fields.ts';
-import { createKeyPair, createSelfSigned, derToPem, keyToPem } from './x509.ts';
 
 const storeKey = 'tls/self-signed';
 const dayMs = 86_400_000;

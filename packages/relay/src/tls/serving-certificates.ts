@@ -1,7 +1,7 @@
 /** The certificates of a process as the HTTPS door needs them: which to show, which can still be had, which is the default. */
 import type { SecureContext } from 'node:tls';
 import type { CertificateIndex, ServedCertificate } from './certificate-index.ts';
-import { nameCovers } from './host-name.ts';
+import { nameCovers } from '@porthole/acme';
 
 export interface DefaultCertificate {
   readonly key: string;

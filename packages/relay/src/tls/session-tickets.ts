@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { JsonValue, Store } from '../store/store.ts';
-import { numberOf, stringOf } from './json-fields.ts';
+import { numberOf, stringOf } from '@porthole/acme';
 
 const key = 'tls/session-tickets';
 const keyBytes = 48;

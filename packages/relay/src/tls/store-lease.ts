@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Store } from '../store/store.ts';
-import { numberOf } from './json-fields.ts';
+import { numberOf } from '@porthole/acme';
 
 /** How long a killed holder blocks the others. */
 export const leaseLifeMs = 120_000;

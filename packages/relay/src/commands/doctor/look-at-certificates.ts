@@ -2,8 +2,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { CertificatePair, RelayConfig } from '../../config/config.ts';
-import { type CertificateFacts, factsOf } from '../../tls/certificate-check.ts';
-import { nameCovers } from '../../tls/host-name.ts';
+import { type CertificateFacts, factsOf, nameCovers } from '@porthole/acme';
 import type { Machine } from './machine.ts';
 import { type Finding, ok, problem } from './problems.ts';
 

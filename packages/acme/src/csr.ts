@@ -1,6 +1,6 @@
 /** What an order is finalised with (PKCS#10, RFC 2986), and the certificate a TLS-ALPN-01 validation wants to see. */
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { der, tagged } from '../der.ts';
+import { der, tagged } from './der.ts';
 import {
   alternativeNames,
   commonName,
@@ -11,7 +11,7 @@ import {
   keyToPem,
   oids,
   publicKeyInfo,
-} from '../x509.ts';
+} from './x509.ts';
 
 /**
  * A certificate request in DER for host names (wildcards too) and addresses. The subject is empty: names count only

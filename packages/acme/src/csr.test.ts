@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { createCertificate, createKeyPair, createSelfSigned, derToPem, keyToPem, renewalIdentifier } from '../x509.ts';
+import { createCertificate, createKeyPair, createSelfSigned, derToPem, keyToPem, renewalIdentifier } from './x509.ts';
 import { createChallengeCertificate, createCsr } from './csr.ts';
 
 const openssl = (args: string[], input: string): string =>

@@ -4,10 +4,10 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { PortholeError } from '@porthole/protocol';
-import { normalHostName } from '../host-name.ts';
-import { checkCertificate } from '../certificate-check.ts';
-import { createKeyPair, keyToPem } from '../x509.ts';
-import { addressFromBytes, addressToBytes } from '../address-bytes.ts';
+import { normalHostName } from './host-name.ts';
+import { checkCertificate } from './certificate-check.ts';
+import { createKeyPair, keyToPem } from './x509.ts';
+import { addressFromBytes, addressToBytes } from './address-bytes.ts';
 import type { Authorization, Challenge, Identifier, Order } from './answers.ts';
 import type { AcmeApi } from './api.ts';
 import { createCsr } from './csr.ts';

@@ -1,6 +1,6 @@
 /** The resources of an ACME server, one method each (RFC 8555 section 7, RFC 9773, profiles). No policy: that is `order.ts`. */
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { renewalIdentifier } from '../x509.ts';
+import { renewalIdentifier } from './x509.ts';
 import {
   type Authorization,
   bad,

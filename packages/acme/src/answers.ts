@@ -1,5 +1,5 @@
 /** What an authority's JSON must look like (RFC 8555 section 7.1, RFC 9773 section 4.2), checked at the border. */
-import { fieldOf } from '../json-fields.ts';
+import { fieldOf } from './json-fields.ts';
 import { AcmeError, describeProblem, plainText } from './problem.ts';
 import { checkAcmeUrl } from './transport.ts';
 

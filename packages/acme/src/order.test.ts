@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FakeAcme, problem } from '../../../../../test/harness/fake-acme.ts';
-import { createKeyPair } from '../x509.ts';
+import { FakeAcme, problem } from '../../../test/harness/fake-acme.ts';
+import { createKeyPair } from './x509.ts';
 import { AcmeApi } from './api.ts';
 import { AcmeHttp } from './http.ts';
 import {
@@ -252,7 +252,7 @@ describe('identifiersOf', () => {
 describe('renewal information', () => {
   it('is asked by the name of the certificate, and absent where the authority has none', async () => {
     const issued = await obtain();
-    const { factsOf } = await import('../certificate-check.ts');
+    const { factsOf } = await import('./certificate-check.ts');
     const { leaf } = factsOf(issued.chainPem);
     expect(await (await account()).renewalInfo(leaf)).toBeUndefined();
     fake.renewal = { start: '2030-01-01T00:00:00Z', end: '2030-01-02T00:00:00Z', retryAfterSeconds: 21_600 };

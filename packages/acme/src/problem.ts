@@ -1,6 +1,6 @@
 /** What a certificate authority says went wrong (RFC 8555 section 6.7, RFC 9457), as an error an operator can read. */
 import { type ErrorCode, PortholeError } from '@porthole/protocol';
-import { fieldOf } from '../json-fields.ts';
+import { fieldOf } from './json-fields.ts';
 
 const prefix = 'urn:ietf:params:acme:error:';
 const maxTextLength = 500;
