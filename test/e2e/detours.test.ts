@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchAgent, startAgent } from '../harness/agent.ts';
-import { installed, missing } from '../harness/debian.ts';
+import { missing } from '../harness/debian.ts';
 import { freePortRange } from '../harness/free-ports.ts';
 import { Listener } from '../harness/listener.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
+import { giveFolder, notAsRoot } from '../harness/other-user.ts';
 import { Program, runProgram } from '../harness/program.ts';
 import { refusingPort } from '../harness/bad-origin.ts';
 import { askOnce, getRequest } from '../harness/raw-visitor.ts';
@@ -18,6 +19,7 @@ import { download, expectWhole, upload, visitWebSocket } from '../harness/visits
 import { connectWire } from '../harness/wire.ts';
 
 const MIB = 1024 * 1024;
+const SQUID_USERS = ['proxy', 'nobody'];
 const AUTH_HELPER = '/usr/lib/squid/basic_ncsa_auth';
 
 let relay: RelayUnderTest;
@@ -65,16 +67,16 @@ describe.skipIf(missing('squid', 'openssl'))('an agent behind squid', () => {
         'pid_filename none',
         `access_log stdio:${folder.path}/access.log`,
         'cache_log /dev/null',
-        `cache_effective_user ${process.getuid?.() === 0 ? 'root' : (process.env['USER'] ?? 'nobody')}`,
         'shutdown_lifetime 0 seconds',
         `coredump_dir ${folder.path}`,
         '',
       ].join('\n'),
     );
+    giveFolder(folder.path, SQUID_USERS);
     squid = new Program({
       name: 'squid',
-      command: installed('squid') ?? 'squid',
-      args: ['-N', '-f', config],
+      ...notAsRoot(SQUID_USERS, 'squid', ['-N', '-f', config]),
+      cwd: folder.path,
       stopWithinMs: 15_000,
     });
     await until('squid listens', async () => {

@@ -159,7 +159,7 @@ describe('a TCP tunnel', () => {
     expect(hash.digest('hex')).toBe(patternSha256(size));
   });
 
-  it('ends a visitor at once when nobody listens behind the agent', async () => {
+  it('ends a visitor when nobody listens behind the agent, after waiting for it', async () => {
     await using deaf = await startAgent({ relayUrl: relay.url, kind: 'tcp', target: await refusingPort(), token });
     const deafPort = Number(new URL(await deaf.url()).port);
     await using visitor = await connectWire({ host: '127.0.0.1', port: deafPort });

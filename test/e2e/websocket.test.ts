@@ -156,14 +156,21 @@ describe('a WebSocket through a tunnel', () => {
   });
 
   it('leaves nothing behind when both sides close at the same moment, 200 times', async () => {
-    await within('earlier ones are gone', origin.whenever(() => origin.webSockets.size === 0));
+    await within(
+      'earlier ones are gone',
+      origin.whenever(() => origin.webSockets.size === 0),
+    );
     for (let round = 0; round < 200; round++) {
       const socket = await open();
       const end = closed(socket);
       if (round % 2 === 0) socket.send('close 1000');
       else socket.close(1000);
       await end;
-      await within(`round ${round} is over at the origin`, origin.whenever(() => origin.webSockets.size === 0), 5_000);
+      await within(
+        `round ${round} is over at the origin`,
+        origin.whenever(() => origin.webSockets.size === 0),
+        5_000,
+      );
     }
   });
 

@@ -111,7 +111,12 @@ describe('origins that misbehave', () => {
     await wire.sendSplit('GET /2 HTTP/1.1\r\n\r\n', 3);
     await readAnswer(wire);
     const [first, second] = origin.requests;
-    expect([first?.line, first?.index, second?.line, second?.index]).toEqual(['GET /1 HTTP/1.1', 0, 'GET /2 HTTP/1.1', 1]);
+    expect([first?.line, first?.index, second?.line, second?.index]).toEqual([
+      'GET /1 HTTP/1.1',
+      0,
+      'GET /2 HTTP/1.1',
+      1,
+    ]);
     expect(first?.field('x-a')).toBe('b');
   });
 });

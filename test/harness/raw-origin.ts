@@ -47,7 +47,11 @@ export class RawOrigin extends Listener {
 
   /** The next request from now on (only with a script): ask before you send. */
   nextRequest(deadlineMs = DEFAULT_DEADLINE_MS): Promise<SeenRequest> {
-    return within('a request at the origin', new Promise<SeenRequest>((resolve) => this.#requestTakers.push(resolve)), deadlineMs);
+    return within(
+      'a request at the origin',
+      new Promise<SeenRequest>((resolve) => this.#requestTakers.push(resolve)),
+      deadlineMs,
+    );
   }
 
   #offer(wire: Wire): void {

@@ -1,9 +1,10 @@
 /** Redis and PostgreSQL through TCP tunnels, with their own tools. */
-import { chownSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, startAgent } from '../harness/agent.ts';
 import { installed, missing } from '../harness/debian.ts';
 import { freePortRange } from '../harness/free-ports.ts';
+import { giveFolder, notAsRoot } from '../harness/other-user.ts';
 import { Program, runProgram } from '../harness/program.ts';
 import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
 import { type TempFolder, tempFolder } from '../harness/temp-folder.ts';
@@ -101,34 +102,23 @@ describe.skipIf(missing('postgres', 'initdb', 'psql', 'pgbench'))('PostgreSQL', 
   let postgres: Program;
   let folder: TempFolder;
   let passage: Passage;
-  const asServer = (): { uid: number; gid: number } => {
-    const line = readFileSync('/etc/passwd', 'utf8')
-      .split('\n')
-      .find((entry) => entry.startsWith('postgres:'));
-    const [, , uid, gid] = line?.split(':') ?? [];
-    return { uid: Number(uid), gid: Number(gid) };
-  };
-
-  /** PostgreSQL refuses to run as root. */
-  function serverCommand(program: string, args: string[]): { command: string; args: string[] } {
-    const path = installed(program) ?? program;
-    if (process.getuid?.() !== 0) return { command: path, args };
-    const { uid, gid } = asServer();
-    return { command: 'setpriv', args: [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', path, ...args] };
-  }
-
   beforeAll(async () => {
     folder = tempFolder();
     const data = `${folder.path}/data`;
     mkdirSync(data);
-    if (process.getuid?.() === 0) {
-      const { uid, gid } = asServer();
-      chownSync(folder.path, uid, gid);
-      chownSync(data, uid, gid);
-    }
+    giveFolder(folder.path, ['postgres', 'nobody']);
     const made = await runProgram({
       name: 'initdb',
-      ...serverCommand('initdb', ['-D', data, '-U', 'test', '--auth=trust', '--no-sync', '-E', 'UTF8']),
+      ...notAsRoot(['postgres', 'nobody'], 'initdb', [
+        '-D',
+        data,
+        '-U',
+        'test',
+        '--auth=trust',
+        '--no-sync',
+        '-E',
+        'UTF8',
+      ]),
       cwd: folder.path,
       deadlineMs: 60_000,
     });
@@ -136,7 +126,7 @@ describe.skipIf(missing('postgres', 'initdb', 'psql', 'pgbench'))('PostgreSQL', 
     const { first } = await freePortRange(1);
     postgres = new Program({
       name: 'postgres',
-      ...serverCommand('postgres', [
+      ...notAsRoot(['postgres', 'nobody'], 'postgres', [
         '-D',
         data,
         '-p',
