@@ -17,7 +17,7 @@ import {
   PONG,
   RESET,
   REFUSED,
-  RawCarrier,
+  type RawCarrier,
   dialCarrier,
   frame,
 } from '../harness/raw-carrier.ts';

@@ -1,7 +1,7 @@
 /** Stopping: what is under way finishes, WebSockets are told, new requests are refused only when nobody else takes them. */
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { type ClientOptions, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { startAgent } from '../harness/agent.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { plainAnswer, startRawOrigin } from '../harness/raw-origin.ts';

@@ -47,8 +47,8 @@ export class ReloadLoad {
 
   async start(): Promise<void> {
     const { url, tcpPort, connections = 4 } = this.#options;
-    this.#visits.push(await visitWebSocket(url, 1), await visitWebSocket(url, 1));
-    if (tcpPort !== undefined) this.#visits.push(await visitTcp(tcpPort, 1));
+    this.#visits.push(await visitWebSocket(url, { ahead: 1 }), await visitWebSocket(url, { ahead: 1 }));
+    if (tcpPort !== undefined) this.#visits.push(await visitTcp(tcpPort, { ahead: 1 }));
     for (let index = 0; index < connections; index += 1) {
       this.#tasks.push(this.#repeat(`requests ${index}`, () => this.#requestsOnOneConnection(index)));
     }
@@ -111,7 +111,7 @@ export class ReloadLoad {
   }
 
   async #tcpOnce(port: number): Promise<void> {
-    const visit = await visitTcp(port, 1);
+    const visit = await visitTcp(port, { ahead: 1 });
     await visit.untilCount(3, PATIENCE_MS);
     await visit.stop();
   }

@@ -92,6 +92,18 @@ export interface LongVisit {
   stop(): Promise<void>;
 }
 
+/** A numbered message with so many further bytes. */
+export function numbered(number: number, padding = 0): string {
+  return padding === 0 ? `${number}` : `${number}:${'x'.repeat(padding)}`;
+}
+
+export interface LongVisitOptions {
+  /** Messages under way at once. Default 4. */
+  readonly ahead?: number;
+  /** Bytes added to each message. Default 0. */
+  readonly padding?: number;
+}
+
 class Visit implements LongVisit {
   count = 0;
   readonly over: Promise<void>;
@@ -114,8 +126,9 @@ class Visit implements LongVisit {
   }
 
   /** Checks that this is the message that had to come next. */
-  arrived(text: string): void {
-    if (text !== `${this.count}`) return this.failed(`got ${JSON.stringify(text)} instead of ${this.count}`);
+  arrived(text: string, padding: number): void {
+    if (text !== numbered(this.count, padding))
+      return this.failed(`got ${JSON.stringify(text.slice(0, 60))} instead of ${this.count}`);
     this.count++;
     for (const waiter of this.#waiters) waiter();
   }
@@ -152,7 +165,10 @@ class Visit implements LongVisit {
 }
 
 /** Sends numbers over a WebSocket, the next one when the echo of the last is there (`ahead` of them under way). */
-export async function visitWebSocket(url: string, ahead = 4): Promise<LongVisit> {
+export async function visitWebSocket(
+  url: string,
+  { ahead = 4, padding = 0 }: LongVisitOptions = {},
+): Promise<LongVisit> {
   const visit = new Visit('WebSocket');
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket`, {
     lookup: everythingIsHere,
@@ -161,18 +177,18 @@ export async function visitWebSocket(url: string, ahead = 4): Promise<LongVisit>
   let sent = 0;
   await within('the WebSocket opens', once(socket, 'open'));
   socket.on('message', (data) => {
-    visit.arrived(String(data));
-    if (!visit.stopped) socket.send(`${sent++}`);
+    visit.arrived(String(data), padding);
+    if (!visit.stopped) socket.send(numbered(sent++, padding));
   });
   socket.on('error', (error) => visit.failed(error.message));
   socket.on('close', (code, reason) => visit.closed(`${code} ${reason.toString()}`));
   visit.onStop(() => socket.close(1000));
-  while (sent < ahead) socket.send(`${sent++}`);
+  while (sent < ahead) socket.send(numbered(sent++, padding));
   return visit;
 }
 
-/** Follows an event stream of the origin; the test publishes `0`, `1`, `2`, … itself. */
-export async function visitEvents(url: string): Promise<LongVisit> {
+/** Follows an event stream of the origin; the test publishes `numbered(0)`, `numbered(1)`, … itself. */
+export async function visitEvents(url: string, { padding = 0 }: LongVisitOptions = {}): Promise<LongVisit> {
   const visit = new Visit('event stream');
   const wire = await connectVisitor(url);
   await wire.send(getRequest(url, '/events'));
@@ -181,10 +197,10 @@ export async function visitEvents(url: string): Promise<LongVisit> {
   const drain = (): void => {
     for (;;) {
       const text = wire.peek().toString('latin1');
-      const event = /data: (\d+)\n\n/.exec(text);
+      const event = /data: (\d+(?::x*)?)\n\n/.exec(text);
       if (event === null) return;
       wire.take(event.index + event[0].length);
-      visit.arrived(event[1] ?? '');
+      visit.arrived(event[1] ?? '', padding);
     }
   };
   wire.socket.on('data', drain);
@@ -196,19 +212,19 @@ export async function visitEvents(url: string): Promise<LongVisit> {
 }
 
 /** Sends numbered lines to a service that echoes, over plain TCP. */
-export async function visitTcp(port: number, ahead = 4): Promise<LongVisit> {
+export async function visitTcp(port: number, { ahead = 4, padding = 0 }: LongVisitOptions = {}): Promise<LongVisit> {
   const visit = new Visit('TCP connection');
   const wire = await connectWire({ host: '127.0.0.1', port });
   let sent = 0;
   wire.socket.on('data', () => {
     for (let at = wire.peek().indexOf(10); at >= 0; at = wire.peek().indexOf(10)) {
-      visit.arrived(wire.take(at + 1).toString('latin1', 0, at));
-      if (!visit.stopped) wire.socket.write(`${sent++}\n`);
+      visit.arrived(wire.take(at + 1).toString('latin1', 0, at), padding);
+      if (!visit.stopped) wire.socket.write(`${numbered(sent++, padding)}\n`);
     }
   });
   wire.socket.on('close', () => visit.closed(wire.error?.message ?? 'closed'));
   wire.socket.on('end', () => visit.closed('end'));
   visit.onStop(() => wire.socket.destroy());
-  while (sent < ahead) wire.socket.write(`${sent++}\n`);
+  while (sent < ahead) wire.socket.write(`${numbered(sent++, padding)}\n`);
   return visit;
 }

@@ -48,8 +48,9 @@ export class Load {
     for (let i = 0; i < 6; i++) this.#work(`small requests ${i}`, () => this.#smallRequests(i));
     for (let i = 0; i < 2; i++) this.#work(`downloads ${i}`, () => this.#downloads(i));
     for (let i = 0; i < 2; i++) this.#work(`uploads ${i}`, () => this.#uploads(i));
-    for (let i = 0; i < 3; i++) this.#work(`WebSocket ${i}`, () => this.#longVisit(() => visitWebSocket(url, 2)));
-    for (let i = 0; i < 2; i++) this.#work(`TCP ${i}`, () => this.#longVisit(() => visitTcp(tcpPort, 2)));
+    for (let i = 0; i < 3; i++)
+      this.#work(`WebSocket ${i}`, () => this.#longVisit(() => visitWebSocket(url, { ahead: 2 })));
+    for (let i = 0; i < 2; i++) this.#work(`TCP ${i}`, () => this.#longVisit(() => visitTcp(tcpPort, { ahead: 2 })));
     this.#work('event stream', () => this.#events());
   }
 
