@@ -177,7 +177,8 @@ export class H2Exchange implements ExchangeOwner {
     counters.upgradedOpen += 1;
     counters.upgradedTotal += 1;
     const fields = without(forwardableResponseFields(200, response.fields), 'sec-websocket-accept');
-    this.#stream.respond(h2Headers(200, fields), { sendDate: false } as object);
+    // Trailers are waited for, so that a pipe that is cut never gets END_STREAM.
+    this.#stream.respond(h2Headers(200, fields), { waitForTrailers: true, sendDate: false } as object);
     this.#pipe = new H2Pipe(this.#stream, stream, counters);
     this.#pipe.start();
     return this.#pipe;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DoorFixture } from '../../../../test/contracts/edge-fixture.ts';
 import {
@@ -59,6 +60,21 @@ describe('frame by frame', () => {
       ).toEqual([]);
     },
   );
+
+  it('a WebSocket that is cut gets RST_STREAM and never END_STREAM', async () => {
+    visitor.request(1, { ...HOST, ':method': 'CONNECT', ':protocol': 'websocket' }, 0);
+    const stream = await fixture.target.next();
+    const { fields } = stream.request;
+    const key = fields[fields.indexOf('Sec-WebSocket-Key') + 1] ?? '';
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', accept]).data('half');
+    await visitor.until(() => visitor.of(FRAME.data, 1).length > 0);
+    stream.abort('ORIGIN_TRUNCATED');
+    await visitor.until(() => visitor.of(FRAME.rstStream, 1).length > 0);
+    expect(visitor.frames.filter(({ type, flags, id }) => id === 1 && type < 2 && (flags & END_STREAM) !== 0)).toEqual(
+      [],
+    );
+  });
 
   it.each(['abc', 'abcdefgh'])(
     'a body that is not as long as its content-length is never passed on as whole: %s',

@@ -34,6 +34,9 @@ export class H2Pipe implements StreamSink {
       this.#visitorEnded = true;
       this.#stream.end();
     });
+    visitor.on('wantTrailers', () => {
+      if (!visitor.closed && !visitor.destroyed) visitor.sendTrailers({});
+    });
     visitor.resume();
   }
 

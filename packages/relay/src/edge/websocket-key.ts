@@ -10,7 +10,9 @@ export function newWebSocketKey(): string {
 
 /** Whether a 101 answers to this very key. */
 export function acceptsWebSocket(fields: Fields, key: string): boolean {
-  const wanted = createHash('sha1').update(key + GUID).digest('base64');
+  const wanted = createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
   for (let i = 0; i < fields.length; i += 2)
     if ((fields[i] as string).toLowerCase() === 'sec-websocket-accept') return fields[i + 1] === wanted;
   return false;
