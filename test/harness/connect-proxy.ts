@@ -7,12 +7,14 @@ export class ConnectProxy extends Listener {
   /** `host:port` of every CONNECT, in order. */
   readonly seen: string[] = [];
 
-  constructor() {
+  /** `ports`: which port of this machine one stands for; others lead to themselves. */
+  constructor(ports: Readonly<Record<number, number>> = {}) {
     const http = createServer((_request, response) => response.writeHead(405).end());
     super(http);
     http.on('connect', (request, socket, head) => {
       this.seen.push(request.url ?? '');
-      const port = Number(/:(\d+)$/.exec(request.url ?? '')?.[1]);
+      const wanted = Number(/:(\d+)$/.exec(request.url ?? '')?.[1]);
+      const port = ports[wanted] ?? wanted;
       const onward = connect({ host: '127.0.0.1', port }, () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         onward.write(head);
@@ -30,8 +32,8 @@ export class ConnectProxy extends Listener {
   }
 }
 
-export async function startConnectProxy(): Promise<ConnectProxy> {
-  const proxy = new ConnectProxy();
+export async function startConnectProxy(ports?: Readonly<Record<number, number>>): Promise<ConnectProxy> {
+  const proxy = new ConnectProxy(ports);
   await proxy.listen({});
   return proxy;
 }
