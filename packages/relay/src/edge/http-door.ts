@@ -7,6 +7,7 @@ import { H2Door } from './h2-door.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
+import type { VisitorTls } from './visitor-tls.ts';
 import { type ReadTap, VisitorReads } from './visitor-reads.ts';
 
 export interface HttpDoorAddress {
@@ -63,7 +64,7 @@ export class HttpDoor {
   }
 
   /** Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet. */
-  accept(socket: net.Socket, scheme: 'http' | 'https', tap?: ReadTap): void {
+  accept(socket: net.Socket, scheme: 'http' | 'https', tap?: ReadTap, tls?: VisitorTls): void {
     const { limits, trusted } = this.#parts;
     const address = plainAddress(socket.remoteAddress);
     if (this.#isDraining || !limits.enter(address)) {
@@ -72,7 +73,7 @@ export class HttpDoor {
     }
     const visitor = new VisitorConnection(
       socket,
-      { address, isTrusted: trusted.has(address), scheme },
+      { address, isTrusted: trusted.has(address), scheme, tls },
       this.#parts,
       () => {
         limits.leave(address);

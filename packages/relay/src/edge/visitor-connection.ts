@@ -139,6 +139,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#head = head;
     this.#deadline = NEVER;
     this.#targetMovedAt = ticker.now;
+    if (this.#from.tls?.serves(head.host) === false) throw new PortholeError('MISDIRECTED', head.host);
     const resolution = registry.resolveHost(head.host);
     if (
       resolution.state === 'unknown' &&
