@@ -30,7 +30,6 @@ export class H2Exchange implements StreamSink {
   readonly #stream: Stream;
   readonly #around: H2Surroundings;
   readonly #written = (): void => this.#credit();
-  #session: ClientHttp2Session | undefined;
   #origin: ClientHttp2Stream | undefined;
   #opening: Opening | undefined;
   #instead: StreamSink | undefined;
@@ -114,7 +113,6 @@ export class H2Exchange implements StreamSink {
       this.#abort('INTERNAL', error instanceof Error ? error.message : '');
       return;
     }
-    this.#session = session;
     this.#origin = origin;
     this.#around.sessions.enter(session);
     origin.on('headers', (_headers, _flags, raw: string[]) => this.#guarded(() => this.#sendHead(raw)));
