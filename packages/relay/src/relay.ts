@@ -301,6 +301,7 @@ export class Relay {
       ownHosts: new OwnHosts(domains),
       viaName: 'porthole',
       agentUpgrade: this.#agentDoor,
+      h2c: this.#config.h2c,
     };
   }
 

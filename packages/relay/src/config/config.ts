@@ -118,6 +118,8 @@ export interface RelayConfig {
   readonly heartbeatMs: number;
   /** Agents need no token. Only where every address is a loopback one. */
   readonly open: boolean;
+  /** HTTP/2 with prior knowledge on the plain address. */
+  readonly h2c: boolean;
   readonly logLevel: LogLevel;
 }
 

@@ -127,6 +127,7 @@ function toConfig(values: OptionValues, baseDir: string, baseDirFor: (path: Opti
     reloadDrainMs: values.reload_drain,
     workers: values.workers,
     heartbeatMs: values.heartbeat,
+    h2c: values.h2c,
     open: values.open,
     logLevel: values.log_level,
   };

@@ -100,6 +100,11 @@ const OPTIONS = {
     none,
     'Whose `X-Forwarded-*` fields are believed. Everybody else’s are replaced.',
   ),
+  h2c: option(
+    yesNo,
+    true,
+    'Speak HTTP/2 on the plain `http` address with visitors who begin with its preface, as gRPC without TLS does.',
+  ),
   open: option(
     yesNo,
     false,
