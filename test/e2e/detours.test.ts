@@ -75,7 +75,7 @@ describe.skipIf(missing('squid', 'openssl'))('an agent behind squid', () => {
     giveFolder(folder.path, SQUID_USERS);
     squid = new Program({
       name: 'squid',
-      ...notAsRoot(SQUID_USERS, 'squid', ['-N', '-f', config]),
+      ...notAsRoot(SQUID_USERS, 'squid', ['-N', '-n', `porthole${process.pid}`, '-f', config]),
       cwd: folder.path,
       stopWithinMs: 15_000,
     });
@@ -131,7 +131,7 @@ describe('NO_PROXY', () => {
     await works(await agent.url());
   });
 
-  it('without it a dead proxy is the one to blame', async () => {
+  it('without it the dead proxy is named, not the relay', async () => {
     const deadPort = await refusingPort();
     await using agent = launchAgent({
       relayUrl: relay.url,
@@ -140,7 +140,7 @@ describe('NO_PROXY', () => {
       env: { HTTP_PROXY: `http://127.0.0.1:${deadPort}` },
     });
     const interrupted = await agent.event('interrupted');
-    expect(JSON.stringify(interrupted)).toMatch(/proxy/i);
+    expect(interrupted['message']).toContain(`127.0.0.1:${deadPort}`);
   });
 });
 

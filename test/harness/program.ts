@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { processesWith } from './process-usage.ts';
-import { DEFAULT_DEADLINE_MS, within } from './until.ts';
+import { DEFAULT_DEADLINE_MS, until, within } from './until.ts';
 
 const MARK = 'PORTHOLE_TEST_RUN';
 const MAX_LINES = 20_000;
@@ -132,7 +132,7 @@ export class Program {
     this.child.stdin?.destroy();
     this.child.stdout?.destroy();
     this.child.stderr?.destroy();
-    this.#assertNothingLeft();
+    await this.#assertNothingLeft();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -148,8 +148,11 @@ export class Program {
     ].join('\n');
   }
 
-  #assertNothingLeft(): void {
-    const left = processesWith(MARK, this.#mark).filter((pid) => pid !== this.pid);
+  async #assertNothingLeft(): Promise<void> {
+    const others = (): number[] => processesWith(MARK, this.#mark).filter((pid) => pid !== this.pid);
+    // A helper process notices that its parent is gone a moment later.
+    await until('children end', () => others().length === 0, 2_000).catch(() => undefined);
+    const left = others();
     for (const pid of left) process.kill(pid, 'SIGKILL');
     if (left.length > 0) throw new Error(`${this.name} left ${left.length} process(es) behind: ${left.join(', ')}`);
   }

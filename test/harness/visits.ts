@@ -7,9 +7,8 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { type ClientOptions, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { patternBody, patternSha256 } from './random.ts';
-import { connectVisitor, getRequest } from './raw-visitor.ts';
 import { everythingIsHere } from './stage.ts';
 import { within } from './until.ts';
 import { connectWire } from './wire.ts';
@@ -190,24 +189,21 @@ export async function visitWebSocket(
 /** Follows an event stream of the origin; the test publishes `numbered(0)`, `numbered(1)`, … itself. */
 export async function visitEvents(url: string, { padding = 0 }: LongVisitOptions = {}): Promise<LongVisit> {
   const visit = new Visit('event stream');
-  const wire = await connectVisitor(url);
-  await wire.send(getRequest(url, '/events'));
-  const head = (await wire.readUntil('\r\n\r\n')).toString('latin1');
-  if (!head.startsWith('HTTP/1.1 200')) throw new Error(`event stream: ${head}`);
-  const drain = (): void => {
-    for (;;) {
-      const text = wire.peek().toString('latin1');
-      const event = /data: (\d+(?::x*)?)\n\n/.exec(text);
-      if (event === null) return;
-      wire.take(event.index + event[0].length);
-      visit.arrived(event[1] ?? '', padding);
+  const request = httpRequest(`${url}/events`, { lookup: everythingIsHere, agent: false });
+  request.end();
+  const [answer] = (await within('the event stream begins', once(request, 'response'))) as [IncomingMessage];
+  if (answer.statusCode !== 200) throw new Error(`event stream: status ${answer.statusCode}`);
+  let text = '';
+  answer.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+    for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n')) {
+      visit.arrived(text.slice('data: '.length, at), padding);
+      text = text.slice(at + 2);
     }
-  };
-  wire.socket.on('data', drain);
-  wire.socket.on('close', () => visit.closed('closed'));
-  wire.socket.on('end', () => visit.closed('end'));
-  visit.onStop(() => wire.reset());
-  drain();
+  });
+  answer.on('error', (error) => visit.failed(error.message));
+  answer.on('close', () => visit.closed('closed'));
+  visit.onStop(() => request.destroy());
   return visit;
 }
 
