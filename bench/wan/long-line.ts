@@ -53,7 +53,8 @@ export class LongLine {
     const namespaces = { agent: `ph-a-${process.pid}`, relay: `ph-r-${process.pid}` };
     for (const name of Object.values(namespaces)) {
       ip('netns', 'add', name);
-      ip('-n', name, 'link', 'set', 'lo', 'up');
+      // Visitors of the loopback device with packets of 64 KiB would have megabytes each in the kernel, as none has outside.
+      ip('-n', name, 'link', 'set', 'lo', 'mtu', MTU, 'up');
     }
     const args = [namespaces.agent, namespaces.relay, shape.oneWayMs, shape.mbit, shape.queueBytes].map(String);
     const line = new Program({ name: 'tundelay', command: binary, args });

@@ -45,7 +45,9 @@ async function startUpload(): Promise<Socket> {
 
 /** What has come over the line so far (each network namespace has its own counters). */
 function receivedBytes(): number {
-  const line = readFileSync('/proc/net/dev', 'latin1').split('\n').find((each) => each.includes('wan0:'));
+  const line = readFileSync('/proc/net/dev', 'latin1')
+    .split('\n')
+    .find((each) => each.includes('wan0:'));
   return Number(line?.split(':')[1]?.trim().split(/\s+/)[0]);
 }
 

@@ -1,8 +1,20 @@
-import { IN_FLIGHT_FLOOR_BYTES, IN_FLIGHT_LIMIT_BYTES, INITIAL_WINDOW_BYTES, InFlightCap, MAX_WINDOW_BYTES, ReceiveWindow, ReplayBuffer } from '@porthole/protocol';
+import {
+  IN_FLIGHT_FLOOR_BYTES,
+  IN_FLIGHT_LIMIT_BYTES,
+  INITIAL_WINDOW_BYTES,
+  InFlightCap,
+  MAX_WINDOW_BYTES,
+  ReceiveWindow,
+  ReplayBuffer,
+} from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
 
 /** A line with a rate and a round trip that always has enough to send: what the cap does on it. */
-function runLine(options: { bytesPerMs: number; rttMs: number; forMs: number; cap?: InFlightCap }): { cap: InFlightCap; deliveredPerMs: number; maxInFlight: number } {
+function runLine(options: { bytesPerMs: number; rttMs: number; forMs: number; cap?: InFlightCap }): {
+  cap: InFlightCap;
+  deliveredPerMs: number;
+  maxInFlight: number;
+} {
   const cap = options.cap ?? new InFlightCap();
   const acks: { at: number; position: number }[] = [];
   let sent = 0;
@@ -51,6 +63,24 @@ describe('the in-flight cap', () => {
 });
 
 describe('a receive window', () => {
+  it('does not take what a kernel swallows for reading: a reader who stops after a megabyte cost the first window', () => {
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    for (let bytes = 0; bytes < 1_000_000; bytes += 16_384) {
+      window.receive(16_384);
+      window.consume(16_384, 100, 1);
+    }
+    expect(window.windowBytes).toBe(INITIAL_WINDOW_BYTES);
+  });
+
+  it('is past 16 MiB after 64 MiB of a reader who keeps up', () => {
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    for (let bytes = 0; bytes < 64 * 1_048_576; bytes += 16_384) {
+      window.receive(16_384);
+      window.consume(16_384, 100, 1);
+    }
+    expect(window.windowBytes).toBeGreaterThanOrEqual(16 * 1_048_576);
+  });
+
   it('grants at a quarter consumed, as an absolute offset, and does not grow for a slow reader', () => {
     const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
     expect(window.granted).toBe(INITIAL_WINDOW_BYTES);

@@ -9,6 +9,12 @@ export const MAX_WINDOW_BYTES = 33_554_432;
 /** Default for what all windows of a session may have grown together. */
 export const WINDOW_BUDGET_BYTES = 134_217_728;
 const GROWTH_ROUND_TRIPS = 4;
+/**
+ * So many windows have to be consumed before the window grows; more before it does for the first time: what a reader's
+ * kernel swallows before he turns out to stand still must not look like reading.
+ */
+const GROWTH_WINDOWS = 2;
+const FIRST_GROWTH_WINDOWS = 4;
 
 /** What the windows of a session may still grow by, together. */
 export interface WindowBudget {
@@ -22,6 +28,7 @@ export class ReceiveWindow {
   #consumed = 0;
   #granted = INITIAL_WINDOW_BYTES;
   #grantedAt = 0;
+  #growsAt = FIRST_GROWTH_WINDOWS * INITIAL_WINDOW_BYTES;
 
   constructor(budget: WindowBudget) {
     this.#budget = budget;
@@ -51,7 +58,8 @@ export class ReceiveWindow {
   consume(bytes: number, minRttMs: number, now: number): boolean {
     this.#consumed = Math.min(this.#consumed + bytes, this.#received);
     if (this.#consumed + this.#windowBytes - this.#granted < this.#windowBytes / 4) return false;
-    if (Number.isFinite(minRttMs) && now - this.#grantedAt < GROWTH_ROUND_TRIPS * minRttMs) this.#grow();
+    const keepsUp = Number.isFinite(minRttMs) && now - this.#grantedAt < GROWTH_ROUND_TRIPS * minRttMs;
+    if (keepsUp && this.#consumed >= this.#growsAt) this.#grow();
     this.#granted = this.#consumed + this.#windowBytes;
     this.#grantedAt = now;
     return true;
@@ -67,6 +75,7 @@ export class ReceiveWindow {
     const more = Math.min(this.#windowBytes, MAX_WINDOW_BYTES - this.#windowBytes, this.#budget.leftBytes);
     if (more <= 0) return;
     this.#windowBytes += more;
+    this.#growsAt = this.#consumed + GROWTH_WINDOWS * this.#windowBytes;
     this.#budget.leftBytes -= more;
   }
 }
