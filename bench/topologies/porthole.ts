@@ -19,8 +19,8 @@ export async function startRelay(bench: Workbench): Promise<RunningRelay> {
   const [httpPort, adminPort] = [await freePort(), await freePort()];
   const folder = mkdtempSync(join(bench.folder, 'relay-'));
   const config = join(folder, 'relay.yml');
-  // JSON is YAML. Everything is on loopback, so the relay may run open.
-  writeFileSync(config, JSON.stringify({ open: true, log_level: 'warn', admin: `127.0.0.1:${adminPort}` }));
+  // JSON is YAML. Everything is on loopback, so the relay may run open; one process, so that its memory can be read.
+  writeFileSync(config, JSON.stringify({ open: true, log_level: 'warn', workers: 0, admin: `127.0.0.1:${adminPort}` }));
   const http = `127.0.0.1:${httpPort}`;
   const args = ['serve', '--config', config, '--domain', 'localhost', '--http', http, '--data', join(folder, 'data')];
   const program = bench.startNode(RELAY, args);
