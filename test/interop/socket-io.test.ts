@@ -3,6 +3,7 @@ import { Agent, createServer } from 'node:http';
 import { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { Listener } from '../harness/listener.ts';
 import { type Stage, everythingIsHere, startStage } from '../harness/stage.ts';
 import { within } from '../harness/until.ts';
@@ -14,7 +15,8 @@ let stage: Stage;
 beforeAll(async () => {
   const http = createServer();
   listener = new Listener(http);
-  server = new Server(http, { pingInterval: 1000, pingTimeout: 2000 });
+  // Named, because under the test runner's import conditions `require('ws')` gives engine.io something else.
+  server = new Server(http, { pingInterval: 1000, pingTimeout: 2000, wsEngine: WebSocketServer });
   server.on('connection', (socket) => {
     socket.on('say', (text: string, binary: Buffer, answer: (text: string, binary: Buffer) => void) =>
       answer(text, binary),
