@@ -19,10 +19,17 @@ export interface TunnelPlan {
   readonly insecureOrigin: boolean;
   readonly originCa: string | undefined;
   readonly proxyProtocol: ProxyVersion | undefined;
+  readonly endToEnd: EndToEndPlan | undefined;
   readonly listing: boolean;
   readonly dotfiles: boolean;
   /** `user:password` that visitors must know. */
   readonly basicAuth: string | undefined;
+}
+
+/** TLS ends at the agent. */
+export interface EndToEndPlan {
+  readonly directoryUrl: string;
+  readonly email: string | undefined;
 }
 
 /** Everything a tunnel may be given, whatever the command; paths not yet read. */
@@ -38,6 +45,9 @@ export interface TunnelWish {
   readonly basicAuthFile?: string | undefined;
   readonly remotePort?: string | number | undefined;
   readonly proxyProtocol?: string | undefined;
+  readonly endToEnd?: boolean | undefined;
+  readonly acmeDirectory?: string | undefined;
+  readonly acmeEmail?: string | undefined;
   readonly listing?: boolean | undefined;
   readonly dotfiles?: boolean | undefined;
 }
@@ -48,6 +58,7 @@ export interface PathBase {
   readonly home: string;
 }
 
+const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 export function planTunnel(
@@ -60,6 +71,7 @@ export function planTunnel(
   const remotePort = wish.remotePort === undefined ? undefined : portOf(wish.remotePort);
   if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success)
     throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
+  const endToEnd = endToEndOf(wish);
   const read = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES);
   return {
@@ -67,7 +79,7 @@ export function planTunnel(
     kind,
     ...targetOf(kind, target, base),
     claim: {
-      protocol: kind === 'serve' ? 'http' : kind,
+      protocol: endToEnd !== undefined ? 'tls' : kind === 'serve' ? 'http' : kind,
       ...(wish.name === undefined ? {} : { name: wish.name }),
       ...(wish.domain === undefined ? {} : { domain: wish.domain }),
       ...(wish.pool === true ? { pool: true } : {}),
@@ -77,7 +89,8 @@ export function planTunnel(
     originProtocol: originProtocolOf(wish.originProtocol),
     insecureOrigin: wish.insecureOrigin ?? false,
     originCa: read(wish.originCaFile),
-    proxyProtocol: proxyVersionOf(wish.proxyProtocol),
+    proxyProtocol: proxyVersionOf(wish.proxyProtocol, kind === 'http' && endToEnd === undefined),
+    endToEnd,
     listing: wish.listing ?? true,
     dotfiles: wish.dotfiles ?? false,
     basicAuth: credentialOf(wish.basicAuth ?? read(wish.basicAuthFile)?.trim()),
@@ -115,8 +128,18 @@ function credentialOf(text: string | undefined): string | undefined {
   return text;
 }
 
-function proxyVersionOf(text: string | undefined): ProxyVersion | undefined {
+function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
+  if (wish.endToEnd !== true) return undefined;
+  if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined)
+    throw new PortholeError('USAGE', '--basic-auth does not go with --end-to-end: what is inside is passed on as it is');
+  if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve')
+    throw new PortholeError('USAGE', '--host-header does not go with --end-to-end: what is inside is passed on as it is');
+  return { directoryUrl: wish.acmeDirectory ?? DEFAULT_DIRECTORY, email: wish.acmeEmail };
+}
+
+function proxyVersionOf(text: string | undefined, isPlainHttp: boolean): ProxyVersion | undefined {
   if (text === undefined) return undefined;
+  if (isPlainHttp) throw new PortholeError('USAGE', '--proxy-protocol on an HTTP tunnel needs --end-to-end; X-Forwarded-For names the visitor');
   const version = PROXY_VERSIONS.find((candidate) => candidate === text);
   if (version === undefined) throw new PortholeError('USAGE', `--proxy-protocol ${JSON.stringify(text)} is not v1 or v2`);
   return version;
@@ -158,6 +181,9 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     basicAuthFile: document.basic_auth_file,
     remotePort: document.remote_port,
     proxyProtocol: document.proxy_protocol,
+    endToEnd: document.end_to_end,
+    acmeDirectory: document.acme_directory,
+    acmeEmail: document.acme_email,
     listing: document.listing,
     dotfiles: document.dotfiles,
   };

@@ -87,6 +87,7 @@ function run(plans: TunnelPlan[]): Promise<number> {
     pid: process.pid,
     uid: process.getuid?.(),
     statusFolder: folder,
+    certificateFolder: '/nowhere',
     openOrigin: () => origin,
     openLink: (_choice, linkEvents) => {
       link.events = linkEvents;

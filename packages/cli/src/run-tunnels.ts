@@ -8,6 +8,7 @@ import {
   type RelayLink,
 } from '@porthole/agent';
 import { Board } from './board.ts';
+import { EndToEndTunnel } from './end-to-end/end-to-end-tunnel.ts';
 import { CountedOrigin } from './origins/counted-origin.ts';
 import { GuardedOrigin } from './origins/guarded-origin.ts';
 import { errorEvent } from './output/events.ts';
@@ -28,6 +29,8 @@ export interface TunnelRun {
   readonly pid: number;
   readonly uid: number | undefined;
   readonly statusFolder: string;
+  /** Keys and certificates of end-to-end tunnels. */
+  readonly certificateFolder: string;
   /** For http and tcp; a folder is ours. */
   readonly openOrigin: (plan: TunnelPlan) => Origin;
   readonly openLink: (choice: RelayChoice, events: LinkEvents) => RelayLink;
@@ -44,7 +47,8 @@ type Ending =
 /** The exit code. Throws only what happens before there is a link: folders and files that cannot be read. */
 export async function runTunnels(run: TunnelRun): Promise<number> {
   const board = new Board(run.choice.relay, run.now, (event) => run.output.event(event));
-  const origins = await openOrigins(run);
+  const tunnels = await openOrigins(run);
+
   if (run.choice.note !== undefined) run.output.event({ event: 'note', message: run.choice.note });
   const ended = Promise.withResolvers<Ending>();
   const link = run.openLink(run.choice, {
@@ -55,7 +59,7 @@ export async function runTunnels(run: TunnelRun): Promise<number> {
       ended.resolve({ why: 'failed', reason });
     },
   });
-  openTunnels(run.plans, origins, board, link, (code) => ended.resolve({ why: 'refused', code }));
+  openTunnels(run.plans, tunnels, board, link, (code) => ended.resolve({ why: 'refused', code }));
   const status = startStatus(run, board);
   run.output.watch(board);
   link.start();
@@ -64,15 +68,27 @@ export async function runTunnels(run: TunnelRun): Promise<number> {
   const ending = await ended.promise;
   const code = await finish(ending, link, run);
   status?.close();
-  for (const origin of origins) origin.close();
+  for (const { origin, endToEnd } of tunnels) {
+    endToEnd?.close();
+    origin.close();
+  }
   return code;
 }
 
-async function openOrigins(run: TunnelRun): Promise<Origin[]> {
+interface OpenedOrigin {
+  readonly origin: Origin;
+  readonly endToEnd: EndToEndTunnel | undefined;
+}
+
+async function openOrigins(run: TunnelRun): Promise<OpenedOrigin[]> {
   return Promise.all(
     run.plans.map(async (plan) => {
+      if (plan.endToEnd !== undefined) {
+        const endToEnd = new EndToEndTunnel(plan.endToEnd, run.openOrigin(plan), run);
+        return { origin: endToEnd.origin, endToEnd };
+      }
       const origin = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
-      return plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth);
+      return { origin: plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth), endToEnd: undefined };
     }),
   );
 }
@@ -80,23 +96,26 @@ async function openOrigins(run: TunnelRun): Promise<Origin[]> {
 /** `onNoneLeft` is called with the last refusal once no tunnel is left; until then the others go on. */
 function openTunnels(
   plans: readonly TunnelPlan[],
-  origins: readonly Origin[],
+  tunnels: readonly OpenedOrigin[],
   board: Board,
   link: RelayLink,
   onNoneLeft: (code: ErrorCode) => void,
 ): void {
   let left = plans.length;
   for (const [index, plan] of plans.entries()) {
-    const origin = origins[index];
-    if (origin === undefined) continue;
+    const tunnel = tunnels[index];
+    if (tunnel === undefined) continue;
     const row = board.addTunnel({
       label: plan.label,
       protocol: plan.claim.protocol,
       target: plan.shownTarget,
     });
-    const counted = new CountedOrigin(origin, () => row.requests++);
+    const counted = new CountedOrigin(tunnel.origin, () => row.requests++);
     link.openTunnel(plan.claim, counted, {
-      onClaimed: (claimed) => board.claimed(row, claimed.name, claimed.url),
+      onClaimed: (claimed) => {
+        board.claimed(row, claimed.name, claimed.url);
+        tunnel.endToEnd?.claimed(claimed.url);
+      },
       onRefused: (code, detail) => {
         board.refused(row, code, detail);
         left--;

@@ -6,6 +6,8 @@ import type { World } from './world.ts';
 export interface RelayAnswer {
   readonly carrier: string;
   readonly rttMs: number | undefined;
+  /** As the relay says: `porthole-relay/0.1.0`. */
+  readonly software: string | undefined;
 }
 
 /** Longer than a dial may take, which ends with a reason of its own. */
@@ -15,7 +17,7 @@ const LIMIT_MS = 30_000;
 export async function verifyRelay(choice: RelayChoice, world: World): Promise<RelayAnswer> {
   const answer = Promise.withResolvers<RelayAnswer>();
   const link = world.openLink(choice, {
-    onConnected: ({ carrier, rttMs }) => answer.resolve({ carrier, rttMs }),
+    onConnected: ({ carrier, rttMs, relaySoftware }) => answer.resolve({ carrier, rttMs, software: relaySoftware }),
     onInterrupted: answer.reject,
     onFinished: answer.reject,
   });

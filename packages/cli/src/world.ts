@@ -1,4 +1,5 @@
 /** Everything a command needs from outside, handed in by `main.ts`, so that no other file touches the process. */
+import { join } from 'node:path';
 import type { LinkEvents, Origin, RelayLink } from '@porthole/agent';
 import { openOutput, type Output } from './output/output.ts';
 import { LineWriter, type OutputStream } from './output/line-writer.ts';
@@ -37,6 +38,12 @@ export function surroundings(world: World): Surroundings {
 
 export function statusFolderOf(world: World): string {
   return statusFolder(world);
+}
+
+/** Keys and certificates of end-to-end tunnels. */
+export function certificateFolderOf({ env, home }: World): string {
+  const base = env['XDG_STATE_HOME'] ?? '';
+  return join(base.startsWith('/') ? base : join(home, '.local', 'state'), 'porthole', 'certificates');
 }
 
 export function eventOutput(world: World, json: boolean, qr?: (url: string) => string[]): Output {

@@ -5,7 +5,7 @@ import { runTunnels } from '../run-tunnels.ts';
 import type { TunnelKind } from '../settings/config-schema.ts';
 import { OPTIONS } from '../settings/options.ts';
 import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
-import { eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
+import { certificateFolderOf, eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
 
 export async function runTunnelCommand(
   kind: TunnelKind,
@@ -40,6 +40,7 @@ export async function runPlans(
       pid,
       uid,
       statusFolder: statusFolderOf(world),
+      certificateFolder: certificateFolderOf(world),
       openOrigin,
       openLink,
     });

@@ -21,6 +21,14 @@ export type CliEvent =
       readonly tunnel?: string;
     }
   | { readonly event: 'note'; readonly message: string }
+  | {
+      /** Of an end-to-end tunnel. `seen`: what a look from outside found there. */
+      readonly event: 'certificate';
+      readonly name: string;
+      readonly fingerprint: string;
+      readonly until: string;
+      readonly seen: 'same' | 'other' | 'unreachable';
+    }
   | { readonly event: 'closed' }
   | { readonly event: 'error'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
 

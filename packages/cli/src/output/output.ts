@@ -111,7 +111,7 @@ class LiveScreen implements Output {
   /** Many events in one turn are one picture. */
   event(event: CliEvent): void {
     if (event.event === 'closed') this.#phase = 'stopped';
-    if (event.event === 'note' || event.event === 'refused') this.#note(plainLines(event));
+    if (event.event === 'note' || event.event === 'refused' || event.event === 'certificate') this.#note(plainLines(event));
     if (this.#board === undefined) return this.#lines(event);
     if (event.event === 'error') return this.#fail(event);
     if (this.#scheduled) return;

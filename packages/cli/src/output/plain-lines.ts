@@ -1,6 +1,12 @@
 /** Events as plain lines, for pipes, logs and simple terminals. */
 import type { CliEvent } from './events.ts';
 
+const SEEN = {
+  same: 'Visitors are shown this certificate: looked at from outside.',
+  other: 'VISITORS ARE SHOWN ANOTHER CERTIFICATE: something between them and here ends TLS. Do not trust this tunnel.',
+  unreachable: 'Could not be looked at from outside from here; compare the fingerprint in a browser.',
+} as const;
+
 export function plainLines(event: CliEvent): string[] {
   switch (event.event) {
     case 'tunnel':
@@ -13,6 +19,8 @@ export function plainLines(event: CliEvent): string[] {
       return [`${event.tunnel ?? event.target}: refused: ${event.message} [${event.code}]`, `  ${event.hint}`];
     case 'note':
       return [event.message];
+    case 'certificate':
+      return [`${event.name}: certificate until ${event.until.slice(0, 10)}, SHA-256 ${event.fingerprint}`, `  ${SEEN[event.seen]}`];
     case 'closed':
       return ['Stopped.'];
     case 'error':

@@ -1,0 +1,56 @@
+/** An end-to-end tunnel as a whole: the origin that ends TLS, its certificate, and what the user is told about it. */
+import { getCACertificates } from 'node:tls';
+import { errorRow, type Origin } from '@porthole/agent';
+import type { Output } from '../output/output.ts';
+import type { EndToEndPlan } from '../plan.ts';
+import type { RelayChoice } from '../settings/relay-choice.ts';
+import { AgentCertificate } from './agent-certificate.ts';
+import { EndToEndOrigin } from './end-to-end-origin.ts';
+import { lookFromOutside } from './outside-look.ts';
+
+export interface EndToEndSurroundings {
+  readonly choice: RelayChoice;
+  readonly output: Output;
+  readonly certificateFolder: string;
+}
+
+export class EndToEndTunnel {
+  readonly origin: EndToEndOrigin;
+  readonly #certificate: AgentCertificate;
+  readonly #output: Output;
+  #url: string | undefined;
+
+  /** `inner` gets what visitors send, decrypted. */
+  constructor(plan: EndToEndPlan, inner: Origin, { choice, output, certificateFolder }: EndToEndSurroundings) {
+    this.origin = new EndToEndOrigin(inner);
+    this.#output = output;
+    const ca = choice.ca === undefined ? undefined : [...getCACertificates('default'), choice.ca].join('\n');
+    this.#certificate = new AgentCertificate(
+      { folder: certificateFolder, directoryUrl: plan.directoryUrl, email: plan.email, ca },
+      this.origin,
+      {
+        onCertificate: (facts) => void this.#tell(facts),
+        onTrouble: (error, nextTryInMs) =>
+          output.event({
+            event: 'note',
+            message: `no certificate yet: ${error.message} ${errorRow(error.code).hint} Next try in ${Math.round(nextTryInMs / 1000)} s.`,
+          }),
+      },
+    );
+  }
+
+  /** The public address stands (again). */
+  claimed(url: string): void {
+    this.#url = url;
+    this.#certificate.nameIs(new URL(url).hostname);
+  }
+
+  close(): void {
+    this.#certificate.close();
+  }
+
+  async #tell({ name, fingerprint, until }: { name: string; fingerprint: string; until: Date }): Promise<void> {
+    const seen = this.#url === undefined ? 'unreachable' : await lookFromOutside(this.#url, fingerprint);
+    this.#output.event({ event: 'certificate', name, fingerprint, until: until.toISOString(), seen });
+  }
+}
