@@ -99,7 +99,7 @@ export const ERRORS = {
   CERTIFICATE_NOT_ALLOWED: { wire: 206, retryable: true, exit: 3, message: 'No certificate is asked for this name just now.', hint: 'Prove the ownership of the name, or wait until the limit named has room again.' },
   CERTIFICATE_INVALID: { wire: 207, retryable: false, exit: 2, message: 'A certificate or key cannot be used.', hint: 'Check that the files are PEM, belong together, cover the names and have not expired.' },
   BAD_PROXY_HEADER: { wire: 208, retryable: false, message: 'The connection did not begin with a valid PROXY protocol header.', hint: 'Make the load balancer send PROXY protocol v1 or v2, or take its address off the trusted list.' },
-  BAD_CLIENT_HELLO: { wire: 209, retryable: false, message: 'The connection did not begin with a valid TLS ClientHello.', hint: 'Speak TLS on this port.' },
+  BAD_CLIENT_HELLO: { wire: 209, status: 400, retryable: false, message: 'The connection did not begin with a valid TLS ClientHello.', hint: 'Speak TLS on this port: use an https:// address.' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -238,6 +238,7 @@ export class Relay {
       ...edgeParts,
       certificates: certificates.serving,
       tlsCounters: this.#tlsCounters,
+      log: this.#log,
       proxyProtocolFrom: new TrustedAddresses(this.#config.proxyProtocolFrom),
       isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
       acceptHttp: (socket, visitor) => this.#httpDoor.accept(socket, 'https', undefined, visitor),

@@ -5,6 +5,7 @@
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
+import type { Log } from '../observe/log.ts';
 import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
 import type { ProxyHeader } from '../tls/proxy-protocol.ts';
 import type { ServingCertificates } from '../tls/serving-certificates.ts';
@@ -13,15 +14,18 @@ import type { EdgeParts } from './edge-parts.ts';
 import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-open.ts';
 import { HandshakePace } from './handshake-pace.ts';
 import type { HttpDoorAddress } from './http-door.ts';
+import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { type PeekOutcome, peekOpening, standFor } from './opening-peek.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { type TlsCounters } from './tls-counters.ts';
 import { plainAddress, type TrustedAddresses } from './trusted-addresses.ts';
+import { sourceOf } from './visitor-source.ts';
 import { VisitorTls } from './visitor-tls.ts';
 
 export interface TlsDoorParts extends EdgeParts {
   readonly certificates: ServingCertificates;
   readonly tlsCounters: TlsCounters;
+  readonly log: Log;
   /** Load balancers whose connections begin with a PROXY protocol header. */
   readonly proxyProtocolFrom: TrustedAddresses;
   /** Whether a name is one of the relay's, a tunnel's or its own, so that the default certificate is of use. */
@@ -39,6 +43,7 @@ export interface TlsDoorParts extends EdgeParts {
 
 const HELLO_TIMEOUT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+const COMPLAINT_EVERY_MS = 10_000;
 
 export class TlsDoor {
   readonly #parts: TlsDoorParts;
@@ -50,6 +55,7 @@ export class TlsDoor {
   readonly #raw = new Set<TcpVisitor>();
   /** What is known of a connection whose handshake is under way. */
   readonly #inHandshake = new WeakMap<net.Socket, string>();
+  #nextComplaintAt = 0;
   #isDraining = false;
   #whenEmpty: (() => void)[] = [];
 
@@ -119,7 +125,7 @@ export class TlsDoor {
     tlsCounters.acceptedTotal += 1;
     socket.on('error', () => undefined);
     socket.once('close', () => this.#halfOpen.leave(socket));
-    this.#halfOpen.enter(socket, address);
+    this.#halfOpen.enter(socket, sourceOf(address));
     const proxyHeader = proxyProtocolFrom.has(address);
     peekOpening(socket, { proxyHeader, timeoutMs: helloTimeoutMs ?? HELLO_TIMEOUT_MS }, (outcome) =>
       this.#looked(socket, outcome),
@@ -133,14 +139,26 @@ export class TlsDoor {
     }
     const { tlsCounters } = this.#parts;
     this.#halfOpen.leave(socket);
-    if (outcome.state === 'bad proxy header') tlsCounters.badProxyHeadersTotal += 1;
+    if (outcome.state === 'bad proxy header') this.#badProxyHeader(socket, outcome.fault);
     else if (outcome.state === 'not tls') tlsCounters.badHellosTotal += 1;
     else if (outcome.late) tlsCounters.lateHellosTotal += 1;
     // Plain HTTP on this port is a mistake people make; everything else is garbage and gets an alert.
-    if (outcome.state === 'not tls' && isLetter(outcome.first)) socket.write(PLAIN_HTTP_ANSWER, 'latin1');
+    if (outcome.state === 'not tls' && isLetter(outcome.first))
+      socket.write(ownAnswer('BAD_CLIENT_HELLO', UNREADABLE), 'latin1');
     else if (outcome.state === 'not tls') socket.write(fatalAlert('decode_error'));
     socket.destroySoon();
     socket.resume();
+  }
+
+  /** A load balancer set up wrongly does this with every connection: a line now and then says it all. */
+  #badProxyHeader(socket: net.Socket, fault: string): void {
+    const { tlsCounters, log } = this.#parts;
+    tlsCounters.badProxyHeadersTotal += 1;
+    const now = performance.now();
+    if (now < this.#nextComplaintAt) return;
+    this.#nextComplaintAt = now + COMPLAINT_EVERY_MS;
+    const from = plainAddress(socket.remoteAddress);
+    log.warn({ event: 'bad proxy header', code: 'BAD_PROXY_HEADER', fault, from, total: tlsCounters.badProxyHeadersTotal });
   }
 
   #heard(socket: net.Socket, hello: ClientHello, proxy: ProxyHeader | undefined): void {
@@ -256,10 +274,6 @@ export class TlsDoor {
     else acceptHttp(socket, visitor);
   }
 }
-
-const PLAIN_HTTP_ANSWER =
-  'HTTP/1.1 400 Bad Request\r\nPorthole-Error: BAD_CLIENT_HELLO\r\nCache-Control: no-store\r\nContent-Type: text/plain; charset=utf-8\r\n' +
-  'Connection: close\r\nContent-Length: 49\r\n\r\nThis port speaks HTTPS: use an https:// address.\n';
 
 function isLetter(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x41 && byte <= 0x5a;
