@@ -3,11 +3,10 @@
  * without body is one HEADERS frame with END_STREAM (gRPC's "trailers only") and a small one is not spread over packets.
  */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import type { ExchangeResponse, Fields, RequestHead } from '@porthole/protocol';
-import { PortholeError } from '@porthole/protocol';
+import { type ExchangeResponse, type Fields, PortholeError, type RequestHead } from '@porthole/protocol';
 import { forwardableResponseFields, forwardableTrailers, responseFraming } from '@porthole/protocol/http1';
 import type { AnswerWriter } from './answer-writer.ts';
-import { h2Headers } from './h2-fields.ts';
+import { h2Headers, h2ResponseHeaders } from './h2-fields.ts';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
 /** Pieces of one turn up to this size in all are copied together. */
@@ -21,7 +20,7 @@ export class H2Answer implements AnswerWriter, Flushable {
   /** Of all body bytes, `pendingBytes` have not gone into frames yet. */
   readonly #onWritten: (pendingBytes: number) => void;
   readonly #written = (): void => this.#onWritten(this.#stream.writableLength + this.#bytes);
-  #head: OutgoingHttpHeaders | undefined;
+  #head: OutgoingHttpHeaders | readonly string[] | undefined;
   #pieces: Buffer[] = [];
   #bytes = 0;
   /** Body bytes still to come, if the head said. */
@@ -47,7 +46,7 @@ export class H2Answer implements AnswerWriter, Flushable {
     // Node ends the stream with the head of a 205, too.
     else if (framing.kind === 'none' || status === 205) this.#left = 0;
     this.keepAlive = mayKeepAlive;
-    this.#head = h2Headers(status, forwardableResponseFields(status, fields));
+    this.#head = h2ResponseHeaders(status, forwardableResponseFields(status, fields));
     this.#queue();
   }
 
@@ -99,7 +98,7 @@ export class H2Answer implements AnswerWriter, Flushable {
   }
 
   /** True when the head was all. */
-  #respond(head: OutgoingHttpHeaders): boolean {
+  #respond(head: OutgoingHttpHeaders | readonly string[]): boolean {
     this.#head = undefined;
     const stream = this.#stream;
     const isAll = this.#ended && this.#bytes === 0 && this.#trailers === undefined;
