@@ -43,6 +43,10 @@ export class FakeRegistry implements RouteRegistry {
     return undefined;
   }
 
+  clientCaOf(): string | undefined {
+    return undefined;
+  }
+
   isRaw(): boolean {
     return false;
   }

@@ -26,6 +26,8 @@ export interface TunnelOptions extends ServedBy {
   readonly remotePort?: number | undefined;
   /** Share the name with other agents of the same identity instead of taking it over. Default false. */
   readonly pool?: boolean | undefined;
+  /** PEM of the authorities whose certificates visitors of an HTTP tunnel must show. Default: nobody is asked. */
+  readonly clientCa?: string | undefined;
   /** Closes the tunnel, or gives up opening it. */
   readonly signal?: AbortSignal | undefined;
   /** How long opening may take, in milliseconds. Default 30,000. */
@@ -228,5 +230,6 @@ function claimOf(protocol: TunnelProtocol, options: TunnelOptions): TunnelClaim 
     ...(options.domain === undefined ? {} : { domain: options.domain }),
     ...(options.remotePort === undefined ? {} : { port: options.remotePort }),
     ...(options.pool === undefined ? {} : { pool: options.pool }),
+    ...(options.clientCa === undefined ? {} : { clientCa: options.clientCa }),
   };
 }

@@ -45,6 +45,7 @@ export interface TunnelWish {
   readonly basicAuthFile?: string | undefined;
   readonly remotePort?: string | number | undefined;
   readonly proxyProtocol?: string | undefined;
+  readonly clientCaFile?: string | undefined;
   readonly endToEnd?: boolean | undefined;
   readonly acmeDirectory?: string | undefined;
   readonly acmeEmail?: string | undefined;
@@ -74,6 +75,7 @@ export function planTunnel(
   const endToEnd = endToEndOf(wish);
   const read = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES);
+  const clientCa = read(wish.clientCaFile);
   return {
     label,
     kind,
@@ -83,6 +85,7 @@ export function planTunnel(
       ...(wish.name === undefined ? {} : { name: wish.name }),
       ...(wish.domain === undefined ? {} : { domain: wish.domain }),
       ...(wish.pool === true ? { pool: true } : {}),
+      ...(clientCa === undefined ? {} : { clientCa }),
       ...(remotePort === undefined ? {} : { port: remotePort }),
     },
     hostHeader: wish.hostHeader ?? 'preserve',
@@ -132,6 +135,8 @@ function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
   if (wish.endToEnd !== true) return undefined;
   if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined)
     throw new PortholeError('USAGE', '--basic-auth does not go with --end-to-end: what is inside is passed on as it is');
+  if (wish.clientCaFile !== undefined)
+    throw new PortholeError('USAGE', '--client-ca-file does not go with --end-to-end: the relay does not see the handshake');
   if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve')
     throw new PortholeError('USAGE', '--host-header does not go with --end-to-end: what is inside is passed on as it is');
   return { directoryUrl: wish.acmeDirectory ?? DEFAULT_DIRECTORY, email: wish.acmeEmail };
@@ -181,6 +186,7 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     basicAuthFile: document.basic_auth_file,
     remotePort: document.remote_port,
     proxyProtocol: document.proxy_protocol,
+    clientCaFile: document.client_ca_file,
     endToEnd: document.end_to_end,
     acmeDirectory: document.acme_directory,
     acmeEmail: document.acme_email,

@@ -20,6 +20,8 @@ export interface ClaimMessage {
   readonly port?: number;
   /** Share the name with other agents of the identity instead of taking it over. */
   readonly pool?: boolean;
+  /** PEM of the authorities whose certificates visitors must show (http); the relay refuses others in the handshake. */
+  readonly clientCa?: string;
 }
 
 /** Agent to relay: the tunnel is closed; its address is free at once. */
@@ -62,6 +64,7 @@ const OPTIONAL: Record<string, 'string' | 'number' | 'boolean'> = {
   domain: 'string',
   port: 'number',
   pool: 'boolean',
+  clientCa: 'string',
 };
 
 /** Undefined for a message type of a later release, which is to be ignored. Throws PROTOCOL_ERROR for a malformed one. */

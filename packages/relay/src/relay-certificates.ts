@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
-import type { RelayConfig, TlsConfig } from './config/config.ts';
+import type { ListenAddress, RelayConfig, TlsConfig } from './config/config.ts';
 import type { Log } from './observe/log.ts';
 import type { Store } from './store/store.ts';
 import { type AcmeTransport, type ChallengeSolver, createTransport, type ExternalAccount } from '@porthole/acme';
@@ -144,10 +144,11 @@ export class RelayCertificates {
   }
 
   #solvers(): ChallengeSolver[] {
-    const { acme, dns } = this.#deps.tls;
+    const { acme, dns, redirectHttp } = this.#deps.tls;
     const all = [
       this.challenges.tlsAlpnSolver(),
-      this.challenges.httpSolver(),
+      // Otherwise port 80 belongs to the tunnels.
+      ...(redirectHttp ? [this.challenges.httpSolver()] : []),
       ...(dns === undefined ? [] : [this.challenges.dnsSolver((name) => this.#recordOf(name))]),
     ];
     const choice = acme?.challenge ?? 'auto';
@@ -182,9 +183,8 @@ export class RelayCertificates {
       nameServers: [nameServer],
       txtValues: (name) => this.challenges.txtValues(name),
     });
-    const listener = new DnsListener({ responder, host: listen.host ?? '::', port: listen.port });
     try {
-      await listener.start();
+      const listener = await listenForDns(responder, listen);
       this.#dns = listener;
       const records = config.domains.filter((name) => isIP(name) === 0).map((name) => delegationOf(zone, name, nameServer));
       log.info({
@@ -194,7 +194,8 @@ export class RelayCertificates {
         records: records.map(({ name, type, value }) => `${name}. ${type} ${value}.`),
       });
     } catch (err) {
-      log.warn({ event: 'dns not listening', zone, detail: err instanceof Error ? err.message : String(err) });
+      const detail = err instanceof Error ? err.message : String(err);
+      if (this.#dnsTimer === undefined) log.warn({ event: 'dns not listening', zone, detail });
       this.#dnsTimer = setTimeout(() => void this.#startDns(), DNS_RETRY_MS);
       this.#dnsTimer.unref();
     }
@@ -248,6 +249,18 @@ export class RelayCertificates {
     }, ms);
     timer.unref();
     this.#timers.push(timer);
+  }
+}
+
+async function listenForDns(responder: DnsResponder, { host, port }: ListenAddress): Promise<DnsListener> {
+  const listener = new DnsListener({ responder, host: host ?? '::', port });
+  try {
+    await listener.start();
+    return listener;
+  } catch (error) {
+    const isWithoutSix = error instanceof Error && 'code' in error && error.code === 'EAFNOSUPPORT';
+    if (host !== undefined || !isWithoutSix) throw error;
+    return await listenForDns(responder, { host: '0.0.0.0', port });
   }
 }
 

@@ -319,6 +319,7 @@ export class Relay {
       domains,
       customDomains: this.#customDomains,
       hasTls: this.#config.tls !== undefined,
+      asksCertificates: this.#config.tls?.redirectHttp === true,
       tcpHost: this.#config.publicUrl?.host ?? domains[0],
       software: SOFTWARE,
       heartbeatMs,

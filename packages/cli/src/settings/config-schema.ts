@@ -57,6 +57,7 @@ const tunnelShape = {
   insecure_origin: described('insecureOrigin', flag),
   origin_ca_file: described('originCaFile', text),
   remote_port: described('remotePort', portSchema),
+  client_ca_file: described('clientCaFile', text),
   end_to_end: described('endToEnd', flag),
   acme_directory: described('acmeDirectory', text),
   acme_email: described('acmeEmail', text),

@@ -142,6 +142,12 @@ export const OPTIONS = {
     default: 'any free one',
     commands: ['tcp'],
   },
+  clientCaFile: {
+    flag: '--client-ca-file <file>',
+    key: 'client_ca_file',
+    help: 'let only visitors in who show a certificate of these authorities (PEM)',
+    commands: WEB,
+  },
   endToEnd: {
     flag: '--end-to-end',
     key: 'end_to_end',

@@ -30,6 +30,8 @@ export interface AgentParts {
   readonly customDomains: CustomDomains | undefined;
   /** TLS connections can be passed through: there is an HTTPS address. */
   readonly hasTls: boolean;
+  /** Visitors can be asked for certificates: they all come through TLS that ends here. */
+  readonly asksCertificates: boolean;
   /** Host that TCP tunnels are announced with. */
   readonly tcpHost: string;
   /** Software and version, for people. */

@@ -1,4 +1,5 @@
 /** The tunnels of one session: claims that became leases, and what happens to them when the session comes and goes. */
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   type ClaimedMessage,
@@ -85,6 +86,11 @@ export class AgentTunnels {
       this.#refuse(id, { ok: false, code: 'NOT_SUPPORTED', detail: protocol === 'tls' ? 'tls: the relay has no https address' : protocol });
       return;
     }
+    const denied = this.#clientCaDenied(message);
+    if (denied !== undefined) {
+      this.#refuse(id, denied);
+      return;
+    }
     const pending: PendingClaim = { message, target: new AgentTarget(this.#session, id, `${this.#label}/${id}`) };
     this.#pending.set(id, pending);
     this.#undecided += 1;
@@ -126,6 +132,14 @@ export class AgentTunnels {
     this.#closed = true;
     this.#pending.clear();
     for (const tunnel of [...this.#tunnels.values()]) this.#drop(tunnel, free);
+  }
+
+  #clientCaDenied({ clientCa, protocol }: ClaimMessage): Denied | undefined {
+    if (clientCa === undefined) return undefined;
+    if (protocol !== 'http') return { ok: false, code: 'NOT_SUPPORTED', detail: 'certificates of visitors: on HTTP tunnels only' };
+    if (!this.#parts.asksCertificates)
+      return { ok: false, code: 'NOT_SUPPORTED', detail: 'certificates of visitors: the relay must have an https address and redirect_http' };
+    return isCertificates(clientCa) ? undefined : { ok: false, code: 'CERTIFICATE_INVALID', detail: 'the authorities for visitors are no PEM certificates' };
   }
 
   async #claimHost(pending: PendingClaim): Promise<Answer> {
@@ -199,6 +213,7 @@ export class AgentTunnels {
       target,
       pool: message.pool === true,
       raw: message.protocol === 'tls',
+      clientCa: message.clientCa,
       maxTunnels: this.#who.scope.maxTunnels ?? this.#parts.limits.maxTunnelsPerUser,
       onLost: (code, detail) => this.#onLost(pending, code, detail),
     };
@@ -291,6 +306,16 @@ export class AgentTunnels {
 
 function resolve(registry: RouteRegistry, address: Address): Resolution {
   return 'host' in address ? registry.resolveHost(address.host) : registry.resolvePort(address.port);
+}
+
+function isCertificates(pem: string): boolean {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+    return blocks.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 const PORT_TRIES = 8;

@@ -68,6 +68,8 @@ export function* tlsFaults(
     yield fault('https', 'needs certificates: set `acme.email`, `tls.certificates`, or `tls.self_signed: true` to try things out');
   if (tls.acme?.challenge === 'dns-01' && tls.dns === undefined)
     yield fault('acme.challenge', 'dns-01 needs `dns.zone`');
+  if (tls.acme?.challenge === 'http-01' && !tls.redirectHttp)
+    yield fault('acme.challenge', 'http-01 needs `redirect_http: true`: otherwise port 80 belongs to the tunnels');
   if (tls.listen.port !== 0 && tls.listen.port === config.http.port && tls.listen.host === config.http.host)
     yield fault('https', 'must differ from `http`');
 }

@@ -10,6 +10,7 @@ import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
 import type { ProxyHeader } from '../tls/proxy-protocol.ts';
 import type { ServingCertificates } from '../tls/serving-certificates.ts';
 import { serverTlsOptions } from '../tls/certificate-index.ts';
+import { ClientCaServers } from './client-ca-servers.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-open.ts';
 import { HandshakePace } from './handshake-pace.ts';
@@ -50,11 +51,12 @@ export class TlsDoor {
   readonly #server: net.Server;
   readonly #tls: tls.Server;
   readonly #challenges: tls.Server;
+  readonly #clientCas: ClientCaServers;
   readonly #halfOpen: HalfOpenSockets;
   readonly #pace = new HandshakePace();
   readonly #raw = new Set<TcpVisitor>();
   /** What is known of a connection whose handshake is under way. */
-  readonly #inHandshake = new WeakMap<net.Socket, string>();
+  readonly #inHandshake = new WeakMap<net.Socket, { readonly name: string; readonly clientCa: string | undefined }>();
   #nextComplaintAt = 0;
   #isDraining = false;
   #whenEmpty: (() => void)[] = [];
@@ -71,6 +73,7 @@ export class TlsDoor {
     this.#server.on('connection', (socket) => this.#accept(socket));
     this.#tls = this.#makeTlsServer();
     this.#challenges = this.#makeChallengeServer();
+    this.#clientCas = new ClientCaServers((name, ca) => this.#makeTlsServer({ name, ca }));
     parts.certificates.onDefault((options) => this.#tls.setSecureContext({ ...serverTlsOptions, ...options }));
     parts.certificates.onTicketKeys((keys) => this.#tls.setTicketKeys(keys));
   }
@@ -217,18 +220,23 @@ export class TlsDoor {
   #beginHandshake(socket: net.Socket, name: string): void {
     this.#pace.begin(() => {
       if (socket.destroyed) return;
-      this.#inHandshake.set(socket, name);
-      this.#tls.emit('connection', socket);
+      const clientCa = this.#parts.registry.clientCaOf(name);
+      this.#inHandshake.set(socket, { name, clientCa });
+      const server = clientCa === undefined ? this.#tls : this.#clientCas.serverFor(name, clientCa);
+      server.emit('connection', socket);
     });
   }
 
-  #makeTlsServer(): tls.Server {
+  #makeTlsServer(asks?: { readonly name: string; readonly ca: string }): tls.Server {
     const { certificates, acceptH2, tlsCounters, handshakeTimeoutMs } = this.#parts;
+    const sniCallback: tls.TlsOptions['SNICallback'] = (name, done) => done(null, certificates.choose(name));
     const server = tls.createServer({
       ...serverTlsOptions,
       ALPNProtocols: acceptH2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
       handshakeTimeout: handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
-      SNICallback: (name, done) => done(null, certificates.choose(name)),
+      ...(asks === undefined
+        ? { SNICallback: sniCallback }
+        : { requestCert: true, rejectUnauthorized: true, ca: asks.ca, ...certificates.pemFor(asks.name) }),
     });
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (_error, socket) => {
@@ -259,7 +267,7 @@ export class TlsDoor {
 
   #secured(socket: tls.TLSSocket): void {
     const under = underlying(socket);
-    const { tlsCounters, acceptHttp, acceptH2, certificates } = this.#parts;
+    const { tlsCounters, acceptHttp, acceptH2, certificates, registry } = this.#parts;
     tlsCounters.handshakesTotal += 1;
     if (socket.isSessionReused()) tlsCounters.resumedHandshakesTotal += 1;
     socket.on('error', () => undefined);
@@ -268,8 +276,12 @@ export class TlsDoor {
       resetThrough(socket, under);
       carryAddress(socket, under);
     }
-    const name = under === undefined ? '' : (this.#inHandshake.get(under) ?? '');
-    const visitor = new VisitorTls(name, (host) => certificates.covers(name, host));
+    const { name, clientCa } = (under && this.#inHandshake.get(under)) ?? { name: '', clientCa: undefined };
+    const rules = {
+      covers: (host: string) => certificates.covers(name, host),
+      clientCaOf: (host: string) => registry.clientCaOf(host),
+    };
+    const visitor = new VisitorTls(name, rules, clientCa);
     if (acceptH2 !== undefined && socket.alpnProtocol === 'h2') acceptH2(socket, visitor);
     else acceptHttp(socket, visitor);
   }

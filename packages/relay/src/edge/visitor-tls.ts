@@ -1,15 +1,25 @@
 /** What a visitor's TLS handshake said: which name it was for, and so which hosts its requests may be for. */
 
+export interface HostRules {
+  /** Whether the certificate shown is good for the host. */
+  covers(host: string): boolean;
+  /** PEM of the authorities whose certificates visitors of the host must show. */
+  clientCaOf(host: string): string | undefined;
+}
+
 export class VisitorTls {
   /** As in SNI; empty when there was none. */
   readonly serverName: string;
-  readonly #covers: (host: string) => boolean;
+  readonly #rules: HostRules;
+  /** The authorities whose certificate the visitor has shown, as the tunnel named them. */
+  readonly #clientCa: string | undefined;
   #lastHost: string;
   #lastServes = true;
 
-  constructor(serverName: string, covers: (host: string) => boolean) {
+  constructor(serverName: string, rules: HostRules, clientCa?: string) {
     this.serverName = serverName;
-    this.#covers = covers;
+    this.#rules = rules;
+    this.#clientCa = clientCa;
     this.#lastHost = serverName;
   }
 
@@ -18,9 +28,11 @@ export class VisitorTls {
    * visitor believes to speak with somebody else (RFC 9110 section 7.4). `host` without port.
    */
   serves(host: string): boolean {
+    // Asked each time: the tunnel may have begun to want certificates since.
+    if (this.#rules.clientCaOf(host) !== this.#clientCa) return false;
     if (host === this.#lastHost) return this.#lastServes;
     this.#lastHost = host;
-    this.#lastServes = this.serverName === '' || this.#covers(host);
+    this.#lastServes = this.serverName === '' || this.#rules.covers(host);
     return this.#lastServes;
   }
 }

@@ -10,6 +10,7 @@ export interface RecordedLease {
   readonly identity: string;
   readonly epoch: number;
   readonly raw?: boolean;
+  readonly clientCa?: string | undefined;
 }
 
 const HOST_PREFIX = 'leases/host/';
@@ -37,6 +38,7 @@ export class LeaseJournal {
       identity: lease.identity,
       epoch: lease.epoch,
       ...(lease.raw === true ? { raw: true } : {}),
+      ...(lease.clientCa === undefined ? {} : { client_ca: lease.clientCa }),
     });
   }
 
@@ -77,7 +79,11 @@ function parseLease(key: string, value: JsonValue): RecordedLease | undefined {
   if (typeof value !== 'object' || value === null || !('identity' in value)) return undefined;
   const { identity, epoch } = value;
   if (typeof identity !== 'string' || typeof epoch !== 'number') return undefined;
-  if (key.startsWith(HOST_PREFIX)) return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch, ...('raw' in value && value['raw'] === true ? { raw: true } : {}) };
+  if (key.startsWith(HOST_PREFIX)) {
+    const raw = 'raw' in value && value['raw'] === true ? { raw: true } : {};
+    const clientCa = 'client_ca' in value && typeof value['client_ca'] === 'string' ? { clientCa: value['client_ca'] } : {};
+    return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch, ...raw, ...clientCa };
+  }
   const port = Number(key.slice(PORT_PREFIX.length));
   return key.startsWith(PORT_PREFIX) && Number.isInteger(port) ? { address: { port }, identity, epoch } : undefined;
 }

@@ -10,6 +10,7 @@ export interface ClaimRequest {
   readonly pool: boolean;
   readonly vacant: boolean;
   readonly raw?: boolean;
+  readonly clientCa?: string | undefined;
   readonly maxTunnels?: number | undefined;
 }
 
@@ -34,6 +35,7 @@ export interface RouteUpdate {
   readonly address: Address;
   readonly identity: string;
   readonly raw?: boolean;
+  readonly clientCa?: string | undefined;
   readonly holders?: readonly RouteHolder[];
 }
 

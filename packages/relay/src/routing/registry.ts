@@ -18,6 +18,8 @@ export interface Claim {
   readonly maxTunnels?: number | undefined;
   /** Of a host: visitors' TLS connections go to the target as they are. */
   readonly raw?: boolean;
+  /** Of a host: PEM of the authorities whose certificates visitors must show. */
+  readonly clientCa?: string | undefined;
   /** Called once when the claim ends against its holder's will (taken over, revoked). */
   readonly onLost: (code: ErrorCode, detail: string) => void;
 }
@@ -64,6 +66,8 @@ export interface RouteRegistry {
   ownerOf(host: string): string | undefined;
   /** Whether TLS connections for the host go to its target as they are, also while that is away. */
   isRaw(host: string): boolean;
+  /** PEM of the authorities whose certificates visitors of the host must show, also while its holder is away. */
+  clientCaOf(host: string): string | undefined;
   /** Undefined when as many requests wait already as may (per address and in all). */
   wait(address: Address, timeoutMs: number): Waiting | undefined;
 }

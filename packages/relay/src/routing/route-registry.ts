@@ -51,11 +51,12 @@ export class LocalRouteRegistry implements RouteRegistry {
 
   /** Keeps the addresses an earlier run had given away for their identities, for the grace time from now. */
   async start(): Promise<void> {
-    for (const { address, identity, epoch, raw } of (await this.#journal?.load()) ?? []) {
+    for (const { address, identity, epoch, raw, clientCa } of (await this.#journal?.load()) ?? []) {
       this.#epoch = Math.max(this.#epoch, epoch);
       if (this.#slotOf(address) !== undefined) continue;
       const slot = new Slot(address, identity);
       slot.raw = raw === true;
+      slot.clientCa = clientCa;
       slot.cancelOrphanGrace = this.#schedule(() => {
         slot.cancelOrphanGrace = undefined;
         this.#free(slot);
@@ -101,6 +102,10 @@ export class LocalRouteRegistry implements RouteRegistry {
 
   ownerOf(host: string): string | undefined {
     return this.#hosts.get(host)?.identity;
+  }
+
+  clientCaOf(host: string): string | undefined {
+    return this.#hosts.get(host)?.clientCa;
   }
 
   isRaw(host: string): boolean {
@@ -166,9 +171,10 @@ export class LocalRouteRegistry implements RouteRegistry {
     const ready: Resolution = { state: 'ready', target: claim.target };
     const holder: Holder = { claim, epoch: this.#epoch, ready, away: false, retired: false, cancelGrace: undefined };
     slot.raw = claim.raw === true;
+    slot.clientCa = claim.clientCa;
     slot.add(holder);
     this.#count(claim.identity, 1);
-    this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch, raw: slot.raw });
+    this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch, raw: slot.raw, clientCa: slot.clientCa });
     this.#waitRoom.dismiss(slot, () => slot.resolve());
     this.#onChanged(slot);
     const { address, identity } = claim;
@@ -256,7 +262,7 @@ export class LocalRouteRegistry implements RouteRegistry {
 
 /** Only those share who both said so. */
 function joinsPool(slot: Slot, claim: Claim): boolean {
-  return claim.pool && slot.raw === (claim.raw === true) && slot.holders.every((holder) => holder.claim.pool);
+  return claim.pool && slot.raw === (claim.raw === true) && slot.clientCa === claim.clientCa && slot.holders.every((holder) => holder.claim.pool);
 }
 
 function nameOf(address: Address): string {

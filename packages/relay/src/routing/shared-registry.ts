@@ -80,6 +80,10 @@ export class SharedRouteRegistry implements RouteRegistry {
     return this.#hosts.get(host)?.identity;
   }
 
+  clientCaOf(host: string): string | undefined {
+    return this.#hosts.get(host)?.clientCa;
+  }
+
   isRaw(host: string): boolean {
     return this.#hosts.get(host)?.raw === true;
   }
@@ -94,7 +98,7 @@ export class SharedRouteRegistry implements RouteRegistry {
   async claim(claim: Claim): Promise<ClaimOutcome> {
     if (this.#closed) return { ok: false, code: 'GOING_AWAY', detail: '' };
     const { address, identity, pool, maxTunnels, target } = claim;
-    const request = { address, identity, pool, maxTunnels, label: target.label, vacant: claim.vacant === true, raw: claim.raw === true };
+    const request = { address, identity, pool, maxTunnels, label: target.label, vacant: claim.vacant === true, raw: claim.raw === true, clientCa: claim.clientCa };
     const reply = await this.#options.link.claim(request, (lease) => this.#own.set(lease, { claim, away: false }));
     return reply.ok ? { ok: true, lease: this.#lease(reply.lease, claim) } : reply;
   }
@@ -113,6 +117,7 @@ export class SharedRouteRegistry implements RouteRegistry {
     }
     const kept = slot ?? this.#keep(new Slot(update.address, update.identity));
     kept.raw = update.raw === true;
+    kept.clientCa = update.clientCa;
     kept.removeAll();
     for (const holder of update.holders) kept.add(this.#holderOf(kept, holder));
     if (kept.resolve().state !== 'away') this.#waitRoom.dismiss(kept, () => kept.resolve());

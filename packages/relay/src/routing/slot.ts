@@ -22,6 +22,8 @@ export class Slot {
   cancelOrphanGrace: (() => void) | undefined = undefined;
   /** Visitors' TLS connections go to the target as they are. */
   raw = false;
+  /** PEM of the authorities whose certificates visitors must show. */
+  clientCa: string | undefined = undefined;
   readonly #holders: Holder[] = [];
   #ready: Holder[] = [];
   #turn = 0;

@@ -148,7 +148,7 @@ export class Registrar {
 
 /** An address that is kept for somebody who has not come back has holders, none of them here. */
 function updateOf(slot: Slot): RouteUpdate {
-  const { address, identity, raw } = slot;
+  const { address, identity, raw, clientCa } = slot;
   const isFree = slot.holders.length === 0 && slot.cancelOrphanGrace === undefined;
   if (isFree) return { address, identity };
   const holders = slot.holders.map(({ epoch, claim, away, retired }) => ({
@@ -158,5 +158,5 @@ function updateOf(slot: Slot): RouteUpdate {
     away,
     retired,
   }));
-  return { address, identity, holders, ...(raw ? { raw } : {}) };
+  return { address, identity, holders, ...(raw ? { raw } : {}), ...(clientCa === undefined ? {} : { clientCa }) };
 }

@@ -30,6 +30,12 @@ export class ServingCertificates {
     return this.#options.index.find(name);
   }
 
+  /** What is shown for the name, as PEM. */
+  pemFor(name: string): DefaultCertificate | undefined {
+    const found = this.find(name);
+    return found === undefined ? this.#default : { key: found.keyPem, cert: found.chainPem };
+  }
+
   /** Undefined: the default one. */
   choose(name: string): SecureContext | undefined {
     return this.#options.index.choose(name);
