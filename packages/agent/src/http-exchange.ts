@@ -3,6 +3,7 @@ import {
   decodeFields,
   encodeFields,
   encodeResponse,
+  encodeResponseLines,
   MAX_BLOCK_BYTES,
   PortholeError,
   type ExchangeRequest,
@@ -11,13 +12,14 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/protocol';
-import { forwardableResponseFields, forwardableTrailers, requireValidFields } from '@porthole/protocol/http1';
+import { forwardableResponseFields, forwardableResponseLines, forwardableTrailers, requireValidFields } from '@porthole/protocol/http1';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
 import type { Opening } from './origin-socket.ts';
-import { isReplayable, requestStart } from './request-head.ts';
+import { isReplayable, plainStart, requestStart, type RequestStart } from './request-head.ts';
 import { RequestWriter } from './request-writer.ts';
+import { SoundRequest } from './sound-request.ts';
 import type { TurnQueue } from './turn-queue.ts';
 
 export interface ExchangeSurroundings {
@@ -47,8 +49,7 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#request = request;
     this.#stream = stream;
     this.#around = around;
-    const fields = around.rewriting === undefined ? request.fields : around.rewriting.requestFields(request);
-    this.#writer = new RequestWriter(requestStart(request, fields), stream, around.turns, () => this.#requestSent());
+    this.#writer = new RequestWriter(startOf(request, around.rewriting), stream, around.turns, () => this.#requestSent());
   }
 
   start(): void {
@@ -166,12 +167,18 @@ export class HttpExchange implements StreamSink, ConnectionUser {
 
   #sendHead(head: ResponseHead): void {
     if (this.#over) return;
-    const fields = forwardableResponseFields(head.status, head.fields);
-    this.#around.rewriting?.mapBack(fields, this.#request);
-    const block = encodeResponse({ status: head.status, reason: head.reason, fields });
+    const block = this.#responseBlock(head);
     if (block.length > MAX_BLOCK_BYTES)
       throw new PortholeError('ORIGIN_HEAD_TOO_LARGE', `more than ${MAX_BLOCK_BYTES} bytes`);
     this.#stream.sendHead(block);
+  }
+
+  #responseBlock({ status, reason, fields }: ResponseHead): string {
+    const { rewriting } = this.#around;
+    if (rewriting === undefined) return encodeResponseLines(status, reason, forwardableResponseLines(status, fields));
+    const kept = forwardableResponseFields(status, fields);
+    rewriting.mapBack(kept, this.#request);
+    return encodeResponse({ status, reason, fields: kept });
   }
 
   #upgraded(head: ResponseHead): void {
@@ -223,4 +230,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#writer.drop();
     return connection;
   }
+}
+
+function startOf(request: ExchangeRequest, rewriting: HostRewriting | undefined): RequestStart {
+  if (rewriting !== undefined) return requestStart(request, rewriting.requestFields(request));
+  return request instanceof SoundRequest && request.isPlain ? plainStart(request) : requestStart(request, request.fields);
 }

@@ -1,6 +1,7 @@
 /** Decides how a request is framed towards an origin, from the parts the relay has parsed, and writes its head. */
 import { PortholeError, type ExchangeRequest, type Fields } from '@porthole/protocol';
 import { requestHeadText, type RequestConnection } from '@porthole/protocol/http1';
+import type { SoundRequest } from './sound-request.ts';
 
 export type RequestFraming =
   | { readonly kind: 'none' }
@@ -31,6 +32,11 @@ export function requestStart(request: ExchangeRequest, fields: Fields): RequestS
     request.upgrade ? UPGRADING : undefined,
   );
   return { head, framing };
+}
+
+/** As `requestStart`, of a plain request whose fields nobody changes: they are written as they came. */
+export function plainStart(request: SoundRequest): RequestStart {
+  return { head: `${request.method} ${request.target} HTTP/1.1\r\n${request.lines}\r\n`, framing: NONE };
 }
 
 function framingOf(request: ExchangeRequest, fields: Fields): RequestFraming {

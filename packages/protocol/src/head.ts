@@ -1,13 +1,14 @@
 /**
  * Heads inside frames: latin1 text whose parts are separated by NUL, a byte that no valid field can hold
- * (RFC 9110 section 5.5). No lengths, no JSON: one native call writes or reads a whole head.
+ * (RFC 9110 section 5.5). No lengths, no JSON: one native call writes or reads a whole head. The fields of requests and
+ * responses are the lines that HTTP/1.1 writes, so that an end that speaks it need not take them apart.
  *
- *   request   method NUL target NUL scheme NUL authority NUL visitor-address NUL flags { NUL name NUL value }
- *   response  status NUL reason { NUL name NUL value }
+ *   request   method NUL target NUL scheme NUL authority NUL visitor-address NUL flags NUL { name ": " value CR LF }
+ *   response  status NUL reason NUL { name ": " value CR LF }
  *   trailers  name NUL value { NUL name NUL value }
  *   raw       visitor-address NUL visitor-port NUL local-address NUL local-port
  */
-import { PortholeError } from './errors.ts';
+import { type ErrorCode, PortholeError } from './errors.ts';
 import type { Fields } from './http1/message.ts';
 
 /** An exchange's request as it crosses the wire: hop-by-hop fields removed, forwarding fields set. */
@@ -44,13 +45,14 @@ export interface RawOpening {
 
 export function encodeRequest(request: ExchangeRequest): string {
   const flags = (request.bodiless ? 'n' : '') + (request.upgrade ? 'u' : '');
-  const head = `${request.method}\0${request.target}\0${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}`;
-  return request.fields.length === 0 ? head : `${head}\0${request.fields.join('\0')}`;
+  return `${request.method}\0${request.target}\0${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}\0${fieldLines(request.fields)}`;
 }
 
 export function decodeRequest(block: string): ExchangeRequest {
-  const parts = split(block);
-  if (parts.length < 6 || parts.length % 2 !== 0) throw malformed('request');
+  const parts = block.split('\0');
+  if (parts.length !== 7) throw malformed('request');
+  const lines = parts.pop() as string;
+  refuseLineBreaks(parts);
   const flags = parts[5] as string;
   return {
     method: parts[0] as string,
@@ -60,20 +62,51 @@ export function decodeRequest(block: string): ExchangeRequest {
     visitorAddress: parts[4] as string,
     bodiless: flags.includes('n'),
     upgrade: flags.includes('u'),
-    fields: parts.slice(6),
+    fields: fieldsOfLines(lines),
   };
 }
 
+/** Throws ORIGIN_BAD_RESPONSE of a line break in a field, which would make two of it. */
 export function encodeResponse(response: ExchangeResponse): string {
-  const head = `${response.status}\0${response.reason}`;
-  return response.fields.length === 0 ? head : `${head}\0${response.fields.join('\0')}`;
+  refuseLineBreaks(response.fields, 'ORIGIN_BAD_RESPONSE');
+  return encodeResponseLines(response.status, response.reason, fieldLines(response.fields));
+}
+
+/** As `encodeResponse`, of fields that are lines already. */
+export function encodeResponseLines(status: number, reason: string, lines: string): string {
+  return `${status}\0${reason}\0${lines}`;
 }
 
 export function decodeResponse(block: string): ExchangeResponse {
-  const parts = split(block);
+  const parts = block.split('\0');
   const status = Number(parts[0]);
-  if (parts.length < 2 || parts.length % 2 !== 0 || !(status >= 100 && status <= 999)) throw malformed('response');
-  return { status, reason: parts[1] as string, fields: parts.slice(2) };
+  if (parts.length !== 3 || !(status >= 100 && status <= 999)) throw malformed('response');
+  const lines = parts.pop() as string;
+  refuseLineBreaks(parts);
+  return { status, reason: parts[1] as string, fields: fieldsOfLines(lines) };
+}
+
+/** Each field as `name: value CR LF`. */
+export function fieldLines(fields: Fields): string {
+  let text = '';
+  for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return text;
+}
+
+/** What `fieldLines` was made of. Throws PROTOCOL_ERROR when it is not lines of that form. */
+export function fieldsOfLines(lines: string): Fields {
+  const fields: Fields = [];
+  for (let at = 0; at < lines.length; ) {
+    const colon = lines.indexOf(': ', at);
+    const end = lines.indexOf('\r\n', at);
+    if (colon === -1 || colon > end) throw malformed('field');
+    const name = lines.slice(at, colon);
+    const value = lines.slice(colon + 2, end);
+    refuseLineBreaks([name, value]);
+    fields.push(name, value);
+    at = end + 2;
+  }
+  return fields;
 }
 
 export function encodeFields(fields: Fields): string {
@@ -82,7 +115,8 @@ export function encodeFields(fields: Fields): string {
 
 export function decodeFields(block: string): Fields {
   if (block === '') return [];
-  const parts = split(block);
+  const parts = block.split('\0');
+  refuseLineBreaks(parts);
   if (parts.length % 2 !== 0) throw malformed('fields');
   return parts;
 }
@@ -92,7 +126,8 @@ export function encodeRaw(opening: RawOpening): string {
 }
 
 export function decodeRaw(block: string): RawOpening {
-  const parts = split(block);
+  const parts = block.split('\0');
+  refuseLineBreaks(parts);
   if (parts.length !== 4) throw malformed('raw');
   return {
     visitorAddress: parts[0] as string,
@@ -103,9 +138,9 @@ export function decodeRaw(block: string): RawOpening {
 }
 
 /** The other end is authenticated, not trusted: a line break in a part would let it write lines of its own. */
-function split(block: string): string[] {
-  if (block.includes('\n') || block.includes('\r')) throw new PortholeError('PROTOCOL_ERROR', 'line break in a head');
-  return block.split('\0');
+function refuseLineBreaks(parts: readonly string[], code: ErrorCode = 'PROTOCOL_ERROR'): void {
+  for (const part of parts)
+    if (part.includes('\n') || part.includes('\r')) throw new PortholeError(code, 'line break in a head');
 }
 
 function malformed(what: string): PortholeError {

@@ -1,5 +1,6 @@
 /** What of a head goes on to the next hop (RFC 9110 section 7.6). One pass; a second only where `Connection` nominates fields. */
 import { PortholeError } from '../errors.ts';
+import { fieldLines } from '../head.ts';
 import { mayBeTrailer, nomineesOf, requestTreatment, responseTreatment, TREATMENT } from './field-names.ts';
 import type { Fields, RequestHead } from './message.ts';
 import { consistsOf, isToken, VALUE } from './octets.ts';
@@ -115,6 +116,21 @@ export function forwardableResponseFields(status: number, fields: Fields): Field
   const fitting = connection === undefined ? kept : withoutNominees(kept, connection);
   // RFC 9110 section 8.6: neither 1xx nor 204 may state a length.
   return status < 200 || status === 204 ? without(fitting, LENGTH_ONLY) : fitting;
+}
+
+/** The same as lines, each `name: value CR LF`. */
+export function forwardableResponseLines(status: number, fields: Fields): string {
+  if (status < 200 || status === 204 || status === UPGRADE_REQUIRED)
+    return fieldLines(forwardableResponseFields(status, fields));
+  let lines = '';
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    const treatment = responseTreatment(name);
+    if (treatment === TREATMENT.keep) lines += `${name}: ${fields[i + 1]}\r\n`;
+    else if (treatment === TREATMENT.connection && nomineesOf(fields[i + 1] as string) !== undefined)
+      return fieldLines(forwardableResponseFields(status, fields));
+  }
+  return lines;
 }
 
 const LENGTH_ONLY: ReadonlySet<string> = new Set(['content-length']);

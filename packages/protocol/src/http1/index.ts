@@ -9,6 +9,7 @@ export { isBodiless, requestFraming, responseFraming } from './framing.ts';
 export {
   forwardableRequestFields,
   forwardableResponseFields,
+  forwardableResponseLines,
   forwardableTrailers,
   passesThrough,
   requireValidFields,

@@ -5,7 +5,6 @@
  */
 import {
   decodeFields,
-  decodeResponse,
   encodeFields,
   type ErrorCode,
   type ExchangeRequest,
@@ -20,7 +19,8 @@ import type { Resolution } from '../routing/registry.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 import { countAnswer } from './counters.ts';
 import type { EdgeParts } from './edge-parts.ts';
-import { isSoundFields, isSoundResponse } from './response-writer.ts';
+import { isSoundFields } from './response-writer.ts';
+import { soundResponse } from './sound-response.ts';
 import { WaitingVisitor } from './waiting.ts';
 
 /** What an exchange wants of the connection it came on, or of the part of it that is its own. */
@@ -202,12 +202,12 @@ export class Exchange implements StreamSink {
   onHead(block: string): void {
     if (this.#answer === 'over') return;
     this.#owner.targetMoved();
-    if (!isSoundResponse(block)) {
+    const response = soundResponse(block);
+    if (response === undefined) {
       this.#nonsense();
       return;
     }
     try {
-      const response = decodeResponse(block);
       if (response.status === 101) this.#switchProtocols(response);
       else if (response.status < 200) this.#interim(response, block.length);
       else this.#final(response);

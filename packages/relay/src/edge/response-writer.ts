@@ -8,6 +8,7 @@ import {
   chunkHead,
   forwardableResponseFields,
   forwardableTrailers,
+  isBodiless,
   LAST_CHUNK,
   lastChunk,
   mayStayOpen,
@@ -16,24 +17,16 @@ import {
   responseHeadText,
 } from '@porthole/protocol/http1';
 import type { AnswerWriter } from './answer-writer.ts';
+import { SoundResponse } from './sound-response.ts';
 import type { VisitorOutput } from './visitor-output.ts';
 
-/**
- * Whether a response's block holds only what a reader could have found: names that are tokens, values without control
- * characters (RFC 9110 section 5). The other end is authenticated, not trusted: it must not write lines of its own.
- * One pass of one expression, which is several times as fast as looking at each part.
- */
-export function isSoundResponse(block: string): boolean {
-  return RESPONSE_BLOCK.test(block);
-}
-
+/** As `soundResponse`, of trailers. */
 export function isSoundFields(block: string): boolean {
   return FIELDS_BLOCK.test(block);
 }
 
 // The separator is in none of the classes, so that there is one way to match and no backtracking.
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: NUL is the separator
-const RESPONSE_BLOCK = /^[1-9]\d\d\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
 const FIELDS_BLOCK =
   /^[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*(?:\0[\w!#$%&'*+.^`|~-]+\0[\t\x20-\x7e\x80-\xff]*)*$/;
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: NUL is the separator
@@ -66,6 +59,13 @@ export class ResponseWriter implements AnswerWriter {
 
   /** Throws ORIGIN_BAD_RESPONSE when the head contradicts itself; nothing is written then. */
   head(response: ExchangeResponse, request: RequestHead, mayKeepAlive: boolean): void {
+    if (response instanceof SoundResponse && request.minor === 1 && request.method !== 'HEAD') {
+      const length = response.plainLength;
+      if (length !== undefined && !isBodiless(response.status)) {
+        this.#plainHead(response, length, mayKeepAlive);
+        return;
+      }
+    }
     const { status, reason, fields } = response;
     const framing = responseFraming(request.method, status, fields, request.minor);
     const connection: ResponseConnection = { keepAlive: mayKeepAlive, minor: request.minor };
@@ -74,6 +74,15 @@ export class ResponseWriter implements AnswerWriter {
     if (framing.kind === 'length') this.#left = framing.length;
     this.#keepAlive = mayStayOpen(framing, connection);
     this.#output.text(text);
+  }
+
+  /** The fields go on as they came. */
+  #plainHead({ status, reason, lines }: SoundResponse, length: number, keepAlive: boolean): void {
+    const last = keepAlive ? '\r\n' : 'Connection: close\r\n\r\n';
+    this.#framing = { kind: 'length', length };
+    this.#left = length;
+    this.#keepAlive = keepAlive;
+    this.#output.text(`HTTP/1.1 ${status} ${reason}\r\n${lines}${last}`);
   }
 
   /** False when there are more bytes than the head announced. */
