@@ -30,6 +30,28 @@ async function untilReceived(length: number): Promise<void> {
 }
 
 describe('what goes out to a visitor', () => {
+  it('is copied out of what was read at once when the visitor stands still, so that a part does not keep the whole', async () => {
+    far.pause();
+    const output = new VisitorOutput(near, turns);
+    const chunk = Buffer.alloc(1024 * 1024, 'x');
+    while (!output.blocked) {
+      output.bytes(chunk);
+      output.flush();
+    }
+    const read = Buffer.alloc(65_536, 'y');
+    const kept = vi.spyOn(near, 'write');
+    output.bytes(read.subarray(0, 100));
+    const before = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(before + 1_000);
+    output.bytes(read.subarray(100, 20_000));
+    vi.mocked(performance.now).mockRestore();
+    read.fill('z');
+    far.resume();
+    near.on('drain', () => output.drained());
+    await vi.waitFor(() => expect(received.endsWith(`x${'y'.repeat(20_000)}`)).toBe(true), 5_000);
+    expect(kept).toHaveBeenCalled();
+  });
+
   it('leaves in one write per turn, in order, text and bytes alike', async () => {
     const write = vi.spyOn(near, 'write');
     const output = new VisitorOutput(near, turns);

@@ -14,6 +14,12 @@ const EARLY_FLUSH_BYTES = 256 * 1024;
 /** What one write takes, or one piece more than that. */
 const MAX_WRITE_BYTES = 512 * 1024;
 
+/**
+ * Pieces are parts of what was read from a carrier at once, and keep all of it. A visitor who has not taken anything for
+ * so long is slow or stands still: what waits for him is copied out.
+ */
+const COPY_AFTER_MS = 20;
+
 export interface OutputOwner {
   /** Of all that was given, the socket has not taken `pendingBytes` yet: give credit back for the rest. */
   outputWritten(pendingBytes: number): void;
@@ -29,6 +35,7 @@ export class VisitorOutput implements Flushable {
   #bytes = 0;
   #queued = false;
   #blocked = false;
+  #blockedAt = 0;
   #ending = false;
 
   constructor(socket: net.Socket, turns: TurnQueue) {
@@ -57,7 +64,8 @@ export class VisitorOutput implements Flushable {
   }
 
   bytes(chunk: Buffer): void {
-    this.#pieces.push(chunk);
+    if (this.#blocked && performance.now() - this.#blockedAt > COPY_AFTER_MS) this.#pushCopy(chunk);
+    else this.#pieces.push(chunk);
     this.#grow(chunk.length);
   }
 
@@ -112,6 +120,19 @@ export class VisitorOutput implements Flushable {
       // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
     } while (this.#bytes > 0 && !this.#blocked);
+    if (this.#blocked) this.#blockedAt = performance.now();
+  }
+
+  #pushCopy(chunk: Buffer): void {
+    const earlier = this.#pieces;
+    for (let index = earlier.length - 1; index >= 0; index -= 1) {
+      const piece = earlier[index];
+      if (typeof piece === 'string' || piece === undefined) continue;
+      // Copied already, and so is everything before it.
+      if (piece.buffer.byteLength === piece.length) break;
+      earlier[index] = ownCopy(piece);
+    }
+    earlier.push(ownCopy(chunk));
   }
 
   #nextBatch(): (string | Buffer)[] {
@@ -156,4 +177,10 @@ export class VisitorOutput implements Flushable {
     if (!one) socket.uncork();
     if (shared && socket.writableLength > 0) this.#turns.keepScratch();
   }
+}
+
+function ownCopy(piece: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(piece.length);
+  piece.copy(copy);
+  return copy;
 }
