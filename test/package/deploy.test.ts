@@ -26,6 +26,8 @@ const { parse, parseAllDocuments } = createRequire(join(ROOT, 'packages/relay/pa
 
 const read = (path: string): string => readFileSync(join(DEPLOY, path), 'utf8');
 
+const byName = (a: string | undefined, b: string | undefined): number => (a ?? '').localeCompare(b ?? '');
+
 interface Tree {
   readonly [key: string]: Tree;
 }
@@ -61,7 +63,7 @@ describe('deploy/docker', () => {
     );
     expect(copied).toContain('packages');
     const allowed = [...read('docker/Dockerfile.dockerignore').matchAll(/^!(.*)$/gm)].map(([, path]) => path);
-    expect(allowed.toSorted()).toEqual(copied.toSorted());
+    expect(allowed.toSorted(byName)).toEqual(copied.toSorted(byName));
     for (const path of copied) expect(globSync(path, { cwd: ROOT }), path).toEqual([path]);
   });
 
@@ -77,7 +79,7 @@ describe('deploy/docker', () => {
       dependencies: object;
     };
     const own = Object.keys(manifest.dependencies).filter((name) => name.startsWith('@porthole/'));
-    expect(packed.toSorted()).toEqual([...own, '@porthole/relay'].toSorted());
+    expect(packed.toSorted(byName)).toEqual([...own, '@porthole/relay'].toSorted(byName));
   });
 
   it('has a compose file whose environment is a configuration', () => {
@@ -184,7 +186,7 @@ describe('deploy/kubernetes', () => {
       at(of('StatefulSet'), 'spec', 'volumeClaimTemplates', 0, 'metadata') as { name: string },
     ];
     const mounts = (at(container, 'volumeMounts') as { name: string }[]).map(({ name }) => name);
-    expect(mounts.toSorted()).toEqual(volumes.map(({ name }) => name).toSorted());
+    expect(mounts.toSorted(byName)).toEqual(volumes.map(({ name }) => name).toSorted(byName));
     const labels = at(of('StatefulSet'), 'spec', 'template', 'metadata', 'labels');
     expect(at(of('Service'), 'spec', 'selector')).toEqual(labels);
     expect(at(of('StatefulSet'), 'spec', 'selector', 'matchLabels')).toEqual(labels);

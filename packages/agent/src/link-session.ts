@@ -42,7 +42,10 @@ export interface LinkSessionOptions {
 
 export interface LinkSessionEvents {
   /** The session stands; `resumed` after an interruption that lost nothing. */
-  onEstablished(session: LinkSession, info: { readonly resumed: boolean; readonly carrier: Carrier['kind'] }): void;
+  onEstablished(
+    session: LinkSession,
+    info: { readonly resumed: boolean; readonly carrier: Carrier['kind']; readonly relaySoftware: string },
+  ): void;
   onInterrupted(session: LinkSession, reason: PortholeError, nextTryInMs: number): void;
   onOpen(session: LinkSession, opening: StreamOpening, stream: Stream): StreamSink;
   onMessage(session: LinkSession, message: Message): void;
@@ -250,7 +253,10 @@ export class LinkSession implements SessionEvents {
     this.#established = { session, key, welcome };
     const state = this.#addState(session.lanes[0] as Lane);
     if (welcome.maxLanes > 1)
-      this.#laneTimer = setInterval(() => this.#lookAtLanes(session, Math.min(welcome.maxLanes, MAX_LANES)), LANE_CHECK_MS);
+      this.#laneTimer = setInterval(
+        () => this.#lookAtLanes(session, Math.min(welcome.maxLanes, MAX_LANES)),
+        LANE_CHECK_MS,
+      );
     this.#attach(state, greeted, carrier, false);
   }
 
@@ -310,7 +316,8 @@ export class LinkSession implements SessionEvents {
       },
     });
     state.pump = pump;
-    if (wasAway) this.#events.onEstablished(this, { resumed, carrier: carrier.kind });
+    if (wasAway)
+      this.#events.onEstablished(this, { resumed, carrier: carrier.kind, relaySoftware: greeted.challenge.software });
     if (greeted.rest.length > 0) pump.onBytes(greeted.rest);
     carrier.resume();
   }

@@ -10,9 +10,17 @@ export interface LinkedTunnel {
   release(): void;
 }
 
+export interface ConnectedInfo {
+  readonly resumed: boolean;
+  readonly carrier: string;
+  readonly rttMs: number | undefined;
+  /** Name and version of the relay's program, as it says: `porthole-relay/0.1.0`. */
+  readonly relaySoftware?: string | undefined;
+}
+
 export interface LinkEvents {
   /** A session stands (first, or a new one after the old was lost); claims are being made again by themselves. */
-  onConnected(info: { readonly resumed: boolean; readonly carrier: string; readonly rttMs: number | undefined }): void;
+  onConnected(info: ConnectedInfo): void;
   /** The carrier is gone; the link dials again by itself, for ever. */
   onInterrupted(reason: PortholeError, nextTryInMs: number): void;
   /** Nothing will come back without a person: token refused, version not supported, closed. */

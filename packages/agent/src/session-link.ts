@@ -17,7 +17,7 @@ import {
 import { Backoff } from './backoff.ts';
 import { type DialCarrier, LinkSession, type LinkSessionEvents, MAX_TIMER_MS } from './link-session.ts';
 import type { Origin } from './origin.ts';
-import type { LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
+import type { ConnectedInfo, LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
 import { soundRequest } from './sound-request.ts';
 import { WakeWatch } from './wake-watch.ts';
 
@@ -101,7 +101,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     session?.close('NO_ERROR');
   }
 
-  onEstablished(session: LinkSession, info: { readonly resumed: boolean; readonly carrier: string }): void {
+  onEstablished(session: LinkSession, info: Omit<ConnectedInfo, 'rttMs'>): void {
     if (session !== this.#current) return;
     if (!info.resumed) {
       this.#restart.lived(Number.POSITIVE_INFINITY, 0);

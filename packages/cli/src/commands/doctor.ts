@@ -1,9 +1,20 @@
 /** `porthole doctor`: walks the way from here to the relay and back, one step at a time, and says where it ends. */
 import { PortholeError } from '@porthole/agent';
 import { canary } from '../doctor/canary.ts';
-import { checkDns, checkPlainHttp, checkTcp, checkTls, proxyText } from '../doctor/network-checks.ts';
+import {
+  answerText,
+  certificateText,
+  checkDns,
+  checkProxy,
+  checkTcp,
+  clockText,
+  lookAtRelay,
+  type Look,
+  proxyFor,
+} from '../doctor/network-checks.ts';
+import { exitCodeFor, StepProblem, warn } from '../doctor/problems.ts';
 import type { SharedFlags } from '../flags.ts';
-import { exitCodeOf } from '../run-tunnels.ts';
+import { isLoopbackRelay } from '../settings/relay-url.ts';
 import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
 import { verifyRelay } from '../verify-relay.ts';
 import { printLines, surroundings, type World } from '../world.ts';
@@ -11,7 +22,7 @@ import { printLines, surroundings, type World } from '../world.ts';
 interface Step {
   readonly name: string;
   /** What was found; a PortholeError says that, and what to do. */
-  readonly run: () => Promise<string>;
+  readonly run: () => Promise<string> | string;
   /** Later steps make no sense when this one fails. */
   readonly decides: boolean;
 }
@@ -34,8 +45,8 @@ export async function runDoctor(flags: SharedFlags, world: World): Promise<numbe
       world.stdout,
       flags.json === true ? [JSON.stringify({ event: 'check', ...result })] : resultLines(result),
     );
-    if (error === undefined) continue;
-    if (exitCode === 0) exitCode = exitCodeOf(error.code);
+    if (error === undefined || result.ok) continue;
+    if (exitCode === 0) exitCode = exitCodeFor(error);
     if (step.decides) return exitCode;
   }
   return exitCode;
@@ -45,32 +56,59 @@ function stepsFor(choice: RelayChoice, world: World): Step[] {
   const url = new URL(choice.relay);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port);
-  const proxy = proxyText(url, world.env);
+  // Behind a proxy the name may resolve, and the port open, for the proxy only.
   const direct: Step[] = [
     { name: 'name', decides: true, run: () => checkDns(host) },
     { name: 'port', decides: true, run: () => checkTcp(host, port) },
-    url.protocol === 'https:'
-      ? { name: 'certificate', decides: false, run: () => checkTls(host, port, choice.ca) }
-      : { name: 'encryption', decides: false, run: () => checkPlainHttp(choice.relay) },
   ];
+  let look: Look | undefined;
+  const seen = (): Look => look as Look;
   return [
+    { name: 'version', decides: false, run: () => `porthole ${world.version}` },
     {
       name: 'relay',
       decides: true,
-      run: () => Promise.resolve(choice.note === undefined ? choice.relay : `${choice.relay}: ${choice.note}`),
+      run: () => (choice.note === undefined ? choice.relay : `${choice.relay}: ${choice.note}`),
     },
-    { name: 'proxy', decides: false, run: () => Promise.resolve(proxy ?? 'none') },
-    // Behind a proxy the name may resolve, and the port open, for the proxy only.
-    ...(proxy === undefined ? direct : []),
+    { name: 'proxy', decides: true, run: () => checkProxy(url, world.env) },
+    ...(proxyFor(url, world.env) === undefined ? direct : []),
+    {
+      name: 'answer',
+      decides: true,
+      run: async () => {
+        look = await lookAtRelay(url, choice.ca, world.env);
+        return answerText(look, choice.relay);
+      },
+    },
+    url.protocol === 'https:'
+      ? { name: 'certificate', decides: true, run: () => certificateText(seen(), host, world.now()) }
+      : { name: 'encryption', decides: false, run: () => encryption(choice.relay) },
+    { name: 'clock', decides: false, run: () => clockText(seen(), world.now()) },
     { name: 'token', decides: true, run: () => checkSession(choice, world) },
     { name: 'canary', decides: false, run: () => canary(choice, world) },
   ];
 }
 
+function encryption(relay: string): string {
+  if (isLoopbackRelay(relay)) return 'none, and none needed on this machine';
+  throw warn('NO_ENCRYPTION', 'NONE');
+}
+
 async function checkSession(choice: RelayChoice, world: World): Promise<string> {
-  const { carrier, rttMs } = await verifyRelay(choice, world);
+  const { carrier, rttMs, software } = await verifyRelay(choice, world);
   const token = choice.token === undefined ? 'none needed' : 'accepted';
-  return `${token}; carried by ${carrier}${rttMs === undefined ? '' : `, ${Math.round(rttMs)} ms away`}`;
+  const away = rttMs === undefined ? '' : `, ${Math.round(rttMs)} ms away`;
+  const text = `${token}; carried by ${carrier}${away}; ${software ?? 'a relay that does not say its version'}`;
+  if (carrier === 'websocket') throw warn('WEBSOCKET_ONLY', text);
+  const version = software?.split('/')[1];
+  if (version !== undefined && release(version) !== release(world.version))
+    throw warn('VERSION_DIFFERS', `${text}, here ${world.version}`);
+  return text;
+}
+
+/** `0.1.7` -> `0.1`. */
+function release(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
 }
 
 async function take(step: Step): Promise<{ result: StepResult; error?: PortholeError }> {
@@ -78,11 +116,15 @@ async function take(step: Step): Promise<{ result: StepResult; error?: PortholeE
     return { result: { step: step.name, ok: true, found: await step.run() } };
   } catch (cause) {
     const error = cause instanceof PortholeError ? cause : new PortholeError('INTERNAL', String(cause), { cause });
-    return { result: { step: step.name, ok: false, found: error.message, code: error.code, hint: error.hint }, error };
+    const particular = error instanceof StepProblem ? error : undefined;
+    const found = particular?.text ?? error.message;
+    const ok = particular?.isWarning ?? false;
+    return { result: { step: step.name, ok, found, code: particular?.problem ?? error.code, hint: error.hint }, error };
   }
 }
 
-function resultLines(result: StepResult): string[] {
-  const line = `${result.ok ? 'ok  ' : 'FAIL'}  ${result.step.padEnd(11)}  ${result.found}`;
-  return result.hint === undefined ? [line] : [line, `                   ${result.hint}`];
+function resultLines({ step, ok, found, code, hint }: StepResult): string[] {
+  const state = ok ? (code === undefined ? 'ok  ' : 'note') : 'FAIL';
+  const line = `${state}  ${step.padEnd(11)}  ${found}${code === undefined ? '' : ` [${code}]`}`;
+  return hint === undefined ? [line] : [line, `                   ${hint}`];
 }

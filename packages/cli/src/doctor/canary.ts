@@ -6,14 +6,14 @@ import { Agent as TlsAgent, request as requestTls } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import {
   encodeResponse,
-  errorRow,
   PortholeError,
   type ExchangeRequest,
   type Origin,
   type Stream,
   type StreamSink,
 } from '@porthole/agent';
-import { proxyText } from './network-checks.ts';
+import { proxyFor } from './network-checks.ts';
+import { StepProblem } from './problems.ts';
 import { deafBody } from '../origins/deaf-body.ts';
 import type { RelayChoice } from '../settings/relay-choice.ts';
 import type { World } from '../world.ts';
@@ -53,17 +53,16 @@ async function ask(
   const parsed = new URL(url);
   // Behind a proxy the name may resolve for the proxy only; like a browser here, the canary leaves that to it.
   const { host: relayHost, local } =
-    proxyText(parsed, env) === undefined
+    proxyFor(parsed, env) === undefined
       ? await dialHost(parsed.hostname, choice.relay)
       : { host: parsed.hostname, local: true };
   const started = performance.now();
   const answer = await get(parsed, relayHost, choice.ca, env, signal);
   if (answer.text !== word)
-    throw new PortholeError('NOT_A_RELAY', `${url} answered ${answer.status} and not what was sent through it`);
-  const note = local
-    ? ''
-    : `; but the name does not resolve here: ${errorRow('RELAY_UNREACHABLE').hint} A wildcard DNS record may be missing`;
-  return `${url} answered in ${Math.round(performance.now() - started)} ms${note}`;
+    throw new StepProblem('CANARY_LOST', `${url} answered ${answer.status} and not what was sent through it`);
+  const text = `${url} answered in ${Math.round(performance.now() - started)} ms`;
+  if (!local) throw new StepProblem('WILDCARD_MISSING', `${text}, but its name does not resolve here`);
+  return text;
 }
 
 /** A public name that does not resolve here is asked for at the relay's own address, so that both faults are told apart. */
@@ -97,7 +96,7 @@ function get(
   } as const;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
-      reject(new PortholeError('RELAY_UNREACHABLE', `${url.origin}: ${error.message}`, { cause: error }));
+      reject(new StepProblem('CANARY_UNREACHABLE', `${url.origin}: ${error.message}`, { cause: error }));
     const request =
       url.protocol === 'https:'
         ? requestTls({
