@@ -4,8 +4,8 @@
  */
 import { type Lane, Session, type SessionEvents, type Stream, STREAM_KIND, type StreamSink } from '@porthole/protocol';
 
-const REQUEST = 'GET\0/small\0http\0bench.localhost\x00127.0.0.1\0n\0Host\0bench.localhost\0Via\x001.1 relay';
-const ANSWER = '200\0OK\0Content-Type\0text/plain\0Content-Length\x0035';
+const REQUEST = 'GET\0/small\0http\0bench.localhost\x00127.0.0.1\0n\0Host: bench.localhost\r\nVia: 1.1 relay\r\n';
+const ANSWER = '200\0OK\0Content-Type: text/plain\r\nContent-Length: 35\r\n';
 const BODY = Buffer.alloc(35, 'x');
 const BULK = Buffer.alloc(65_536, 'x');
 const DEAF: StreamSink = { onHead() {}, onData() {}, onTrailers() {}, onEnd() {}, onReset() {}, onWritable() {} };

@@ -134,32 +134,32 @@ describe('an answer that breaks the rules', () => {
     ['data before the head', [[DATA, 'x']]],
     ['trailers before the head', [[TRAILERS, 'a\0b']]],
     ['an end before the head', [[DATA, '', 1]]],
-    ['a blank behind a name', [[HEAD, '200\0OK\0Content-Length \x005', 1]]],
-    ['two lengths', [[HEAD, '200\0OK\0Content-Length\x005\0content-length\x006']]],
-    ['a reason with an escape', [[HEAD, '200\0\x1b[2J', 1]]],
-    ['an end as the only interim answer', [[HEAD, '100\0Continue', 1]]],
+    ['a blank behind a name', [[HEAD, '200\0OK\0Content-Length : 5\r\n', 1]]],
+    ['two lengths', [[HEAD, '200\0OK\0Content-Length: 5\r\ncontent-length: 6\r\n']]],
+    ['a reason with an escape', [[HEAD, '200\0\x1b[2J\0', 1]]],
+    ['an end as the only interim answer', [[HEAD, '100\0Continue\0', 1]]],
   ] as const)('%s becomes 502', async (_what, frames) => {
     expect(await answerTo('GET', ...(frames as unknown as [number, string, number?][]))).toMatch(/^502 /);
   });
 
   it('a body where there can be none is cut off', async () => {
-    expect(await answerTo('HEAD', [HEAD, '200\0OK\0Content-Length\x005'], [DATA, 'hello', 1])).not.toContain('hello');
-    expect(await answerTo('GET', [HEAD, '204\0No Content'], [DATA, 'hello', 1])).not.toContain('hello');
+    expect(await answerTo('HEAD', [HEAD, '200\0OK\0Content-Length: 5\r\n'], [DATA, 'hello', 1])).not.toContain('hello');
+    expect(await answerTo('GET', [HEAD, '204\0No Content\0'], [DATA, 'hello', 1])).not.toContain('hello');
   });
 
   it('framing fields of its own do not reach the visitor', async () => {
-    const answer = await answerTo('GET', [HEAD, '200\0OK\0Transfer-Encoding\0gzip\0Connection\0keep-alive', 1]);
+    const answer = await answerTo('GET', [HEAD, '200\0OK\0Transfer-Encoding: gzip\r\nConnection: keep-alive\r\n', 1]);
     expect(answer).toMatch(/^200 /);
     expect(answer).not.toContain('gzip');
   });
 
   it('interim answers are bounded in number and in bytes', async () => {
-    const many = Array.from({ length: 100 }, (): [number, string] => [HEAD, '103\0Early Hints\0Link\0x']);
-    expect(await answerTo('GET', ...many, [HEAD, '200\0OK', 1])).toMatch(/^502 /);
+    const many = Array.from({ length: 100 }, (): [number, string] => [HEAD, '103\0Early Hints\0Link: x\r\n']);
+    expect(await answerTo('GET', ...many, [HEAD, '200\0OK\0', 1])).toMatch(/^502 /);
     const large = Array.from({ length: 5 }, (): [number, string] => [
       HEAD,
-      `103\0Early Hints\0Link\0${'x'.repeat(60_000)}`,
+      `103\0Early Hints\0Link: ${'x'.repeat(60_000)}\r\n`,
     ]);
-    expect(await answerTo('GET', ...large, [HEAD, '200\0OK', 1])).toMatch(/^502 /);
+    expect(await answerTo('GET', ...large, [HEAD, '200\0OK\0', 1])).toMatch(/^502 /);
   });
 });

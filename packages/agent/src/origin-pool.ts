@@ -64,8 +64,9 @@ export class OriginPool implements ConnectionKeeper {
   /** An idle connection, if there is one that this request can be trusted to. */
   take(replayable: boolean): OriginConnection | undefined {
     const connection = this.#idle.at(-1);
-    if (connection === undefined || performance.now() - connection.idleSince > this.#limit(replayable))
-      return undefined;
+    if (connection === undefined) return undefined;
+    const now = performance.now();
+    if (now - connection.idleSince > this.#limit(replayable, now)) return undefined;
     this.#idle.pop();
     return connection;
   }
@@ -109,9 +110,10 @@ export class OriginPool implements ConnectionKeeper {
   onFree(connection: OriginConnection): void {
     const next = this.#dequeue();
     if (next !== undefined) return next(connection);
-    if (this.#closed || this.#idle.length >= this.#settings.maxIdle || this.#limit(true) <= 0)
+    const now = performance.now();
+    if (this.#closed || this.#idle.length >= this.#settings.maxIdle || this.#limit(true, now) <= 0)
       return connection.destroy();
-    connection.idleSince = performance.now();
+    connection.idleSince = now;
     this.#idle.push(connection);
     this.#sweep ??= setTimeout(() => this.#sweepIdle(), 1_000);
   }
@@ -171,10 +173,10 @@ export class OriginPool implements ConnectionKeeper {
     return undefined;
   }
 
-  #limit(replayable: boolean): number {
+  #limit(replayable: boolean, now: number): number {
     const announced = replayable ? this.#announcedMs - 500 : this.#announcedMs / 2;
     const limit = Math.min(announced, this.#settings.idleMs);
-    if (performance.now() - this.#learnedAt < MEMORY_MS) return Math.min(limit, this.#learnedMs / 2);
+    if (now - this.#learnedAt < MEMORY_MS) return Math.min(limit, this.#learnedMs / 2);
     return replayable || announced !== Number.POSITIVE_INFINITY ? limit : Math.min(limit, SURE_IDLE_MS);
   }
 
@@ -190,7 +192,8 @@ export class OriginPool implements ConnectionKeeper {
 
   #sweepIdle(): void {
     this.#sweep = undefined;
-    const oldest = performance.now() - this.#limit(true);
+    const now = performance.now();
+    const oldest = now - this.#limit(true, now);
     // The oldest stand first: the list is a stack.
     const keepFrom = this.#idle.findIndex((connection) => connection.idleSince >= oldest);
     for (const connection of this.#idle.splice(0, keepFrom < 0 ? this.#idle.length : keepFrom)) connection.destroy();

@@ -26,7 +26,8 @@ describe('a request from a relay', () => {
     ['with bytes beyond ASCII in its path', { ...REQUEST, target: '/\xc3\xa4//..//%00' }],
   ])('%s is taken as it is', (_what, request) => {
     const sound = soundRequest(encodeRequest(request));
-    expect({ ...sound, fields: sound?.fields }).toMatchObject(request);
+    expect(sound).toMatchObject({ ...request, fields: expect.anything() });
+    expect(sound?.fields).toEqual(request.fields);
   });
 
   it.each([

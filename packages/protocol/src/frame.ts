@@ -103,18 +103,18 @@ const PAYLOAD_LIMITS: ReadonlyMap<number, readonly [number, number]> = new Map([
   [FRAME.refused, [2, MAX_MESSAGE_BYTES]],
 ]);
 
-const FLAGS_ALLOWED: ReadonlyMap<number, number> = new Map([
-  [FRAME.open, FLAG_END],
-  [FRAME.head, FLAG_END],
-  [FRAME.data, FLAG_END],
-]);
+// By type, which is one byte: this is looked up for every frame.
+const LEAST_BYTES = Uint16Array.from({ length: 256 }, (_, type) => PAYLOAD_LIMITS.get(type)?.[0] ?? 0);
+const MOST_BYTES = Uint16Array.from({ length: 256 }, (_, type) => PAYLOAD_LIMITS.get(type)?.[1] ?? 0);
+const MAY_END: ReadonlySet<number> = new Set([FRAME.open, FRAME.head, FRAME.data]);
+const FLAGS_ALLOWED = Uint8Array.from({ length: 256 }, (_, type) => (MAY_END.has(type) ? FLAG_END : 0));
 
 /** What is wrong with a header, or undefined. Unknown skippable types are in order. */
 export function headerFault(type: number, flags: number, length: number): string | undefined {
-  const limits = PAYLOAD_LIMITS.get(type);
-  if (limits === undefined) return (type & SKIPPABLE_BIT) !== 0 ? undefined : `unknown frame type ${type}`;
-  if (length < limits[0] || length > limits[1]) return `frame type ${type} with ${length} bytes`;
-  if ((flags & ~(FLAGS_ALLOWED.get(type) ?? 0)) !== 0) return `frame type ${type} with flags ${flags}`;
+  const most = MOST_BYTES[type] as number;
+  if (most === 0) return (type & SKIPPABLE_BIT) !== 0 ? undefined : `unknown frame type ${type}`;
+  if (length < (LEAST_BYTES[type] as number) || length > most) return `frame type ${type} with ${length} bytes`;
+  if ((flags & ~(FLAGS_ALLOWED[type] as number)) !== 0) return `frame type ${type} with flags ${flags}`;
   return undefined;
 }
 
