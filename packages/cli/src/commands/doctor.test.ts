@@ -65,6 +65,7 @@ async function examine(software: string | undefined, relay: string): Promise<str
     }),
   };
   await runDoctor({}, world);
+  expect(out.listenerCount('error')).toBe(1);
   return out.text;
 }
 

@@ -14,10 +14,14 @@ import {
 } from '../doctor/network-checks.ts';
 import { exitCodeFor, StepProblem, warn } from '../doctor/problems.ts';
 import type { SharedFlags } from '../flags.ts';
+import { LineWriter } from '../output/line-writer.ts';
+import { printable } from '../output/plain-lines.ts';
 import { isLoopbackRelay } from '../settings/relay-url.ts';
 import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
 import { verifyRelay } from '../verify-relay.ts';
-import { printLines, surroundings, type World } from '../world.ts';
+import { surroundings, type World } from '../world.ts';
+
+const FLUSH_MS = 2000;
 
 interface Step {
   readonly name: string;
@@ -38,13 +42,13 @@ interface StepResult {
 export async function runDoctor(flags: SharedFlags, world: World): Promise<number> {
   const around = surroundings(world);
   const choice = chooseRelayOutsideFile(flags, around);
+  const writer = new LineWriter(world.stdout, () => '');
   let exitCode = 0;
   for (const step of stepsFor(choice, world)) {
     const { result, error } = await take(step);
-    await printLines(
-      world.stdout,
-      flags.json === true ? [JSON.stringify({ event: 'check', ...result })] : resultLines(result),
-    );
+    const lines = flags.json === true ? [JSON.stringify({ event: 'check', ...result })] : resultLines(result);
+    writer.write(`${lines.map(printable).join('\n')}\n`);
+    await writer.flush(FLUSH_MS);
     if (error === undefined || result.ok) continue;
     if (exitCode === 0) exitCode = exitCodeFor(error);
     if (step.decides) return exitCode;

@@ -2,6 +2,7 @@
 import type { TunnelFlags } from '../flags.ts';
 import { planTunnel, type TunnelPlan } from '../plan.ts';
 import { runTunnels } from '../run-tunnels.ts';
+import { isLive } from '../output/output.ts';
 import type { TunnelKind } from '../settings/config-schema.ts';
 import { OPTIONS } from '../settings/options.ts';
 import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
@@ -16,7 +17,9 @@ export async function runTunnelCommand(
   const around = surroundings(world);
   const fromEnvironment = world.env[OPTIONS.basicAuth.env];
   const basicAuth =
-    kind === 'tcp' || kind === 'tls' ? undefined : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
+    kind === 'tcp' || kind === 'tls'
+      ? undefined
+      : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
   const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
   return runPlans([plan], chooseRelayOutsideFile(flags, around), flags, world);
 }
@@ -27,7 +30,7 @@ export async function runPlans(
   flags: TunnelFlags,
   world: World,
 ): Promise<number> {
-  const qr = flags.qr === true ? (await import('../output/qr.ts')).qrRows : undefined;
+  const qr = await qrFor(flags, world);
   const output = eventOutput(world, flags.json ?? false, qr);
   const { now, pid, uid, stops, openOrigin, openLink } = world;
   try {
@@ -47,4 +50,12 @@ export async function runPlans(
   } finally {
     await output.close();
   }
+}
+
+/** Asked for: always. Otherwise where a person looks, and a telephone could follow. */
+async function qrFor(flags: TunnelFlags, { stdout, env }: World): Promise<((url: string) => string[]) | undefined> {
+  const isWatched = flags.json !== true && isLive(stdout, env['TERM']);
+  if (flags.qr === false || (flags.qr === undefined && !isWatched)) return undefined;
+  const { qrRows, qrRowsIfUseful } = await import('../output/qr.ts');
+  return flags.qr === true ? qrRows : qrRowsIfUseful();
 }

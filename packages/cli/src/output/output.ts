@@ -33,8 +33,12 @@ export function openOutput(
   options: OutputOptions,
 ): Output {
   if (options.json) return new JsonLines(out);
-  const live = out.isTTY === true && term !== 'dumb' && (out.columns ?? 0) >= 40 && (out.rows ?? 0) >= 8;
-  return live ? new LiveScreen(out, options) : new PlainLines(out, err, options);
+  return isLive(out, term) ? new LiveScreen(out, options) : new PlainLines(out, err, options);
+}
+
+/** Whether there is a terminal that a picture fits on. */
+export function isLive({ isTTY, columns = 0, rows = 0 }: OutputStream, term: string | undefined): boolean {
+  return isTTY === true && term !== 'dumb' && columns >= 40 && rows >= 8;
 }
 
 class JsonLines implements Output {
@@ -111,7 +115,8 @@ class LiveScreen implements Output {
   /** Many events in one turn are one picture. */
   event(event: CliEvent): void {
     if (event.event === 'closed') this.#phase = 'stopped';
-    if (event.event === 'note' || event.event === 'refused' || event.event === 'certificate') this.#note(plainLines(event));
+    if (event.event === 'note' || event.event === 'refused' || event.event === 'certificate')
+      this.#note(plainLines(event));
     if (this.#board === undefined) return this.#lines(event);
     if (event.event === 'error') return this.#fail(event);
     if (this.#scheduled) return;

@@ -61,7 +61,13 @@ export const OPTIONS = {
     commands: 'all',
   },
   json: { flag: '--json', help: 'print one JSON object per line', commands: 'all' },
-  qr: { flag: '--qr', help: 'show the public address as a QR code as well', commands: [...WEB, 'start'] },
+  qr: {
+    flag: '--qr',
+    help: 'show the public address as a QR code as well',
+    default: 'in a terminal, for https addresses',
+    commands: [...WEB, 'start'],
+  },
+  noQr: { flag: '--no-qr', help: 'show a QR code', commands: [...WEB, 'start'] },
 
   http: {
     key: 'http',
