@@ -65,6 +65,7 @@ describe.skipIf(missing('squid', 'openssl'))('an agent behind squid', () => {
         'http_access deny all',
         'cache deny all',
         'pid_filename none',
+        'pinger_enable off',
         `access_log stdio:${folder.path}/access.log`,
         'cache_log /dev/null',
         'shutdown_lifetime 0 seconds',

@@ -2,12 +2,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { processesWith } from './process-usage.ts';
+import { commandLine, processesWith } from './process-usage.ts';
 import { DEFAULT_DEADLINE_MS, until, within } from './until.ts';
 
 const MARK = 'PORTHOLE_TEST_RUN';
 const MAX_LINES = 20_000;
+/** Hundreds of processes are started from source: compiling it once saves more than half of each start. */
+const COMPILE_CACHE = join(tmpdir(), 'porthole-test-compile-cache');
 
 export interface ProgramOptions {
   /** For messages. */
@@ -49,7 +53,7 @@ export class Program {
     this.#mark = randomUUID();
     this.child = spawn(options.command, options.args, {
       cwd: options.cwd,
-      env: { ...cleanEnvironment(), [MARK]: this.#mark, ...options.env },
+      env: { ...cleanEnvironment(), NODE_COMPILE_CACHE: COMPILE_CACHE, [MARK]: this.#mark, ...options.env },
       stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
     });
     if (this.child.pid === undefined) throw new Error(`${options.name}: could not start ${options.command}`);
@@ -152,9 +156,12 @@ export class Program {
     const others = (): number[] => processesWith(MARK, this.#mark).filter((pid) => pid !== this.pid);
     // A helper process notices that its parent is gone a moment later.
     await until('children end', () => others().length === 0, 2_000).catch(() => undefined);
-    const left = others();
-    for (const pid of left) process.kill(pid, 'SIGKILL');
-    if (left.length > 0) throw new Error(`${this.name} left ${left.length} process(es) behind: ${left.join(', ')}`);
+    const left = others()
+      .map((pid) => ({ pid, command: commandLineIfThere(pid) }))
+      .filter(({ command }) => command !== '');
+    for (const { pid } of left) process.kill(pid, 'SIGKILL');
+    const named = left.map(({ pid, command }) => `${pid} ${command}`);
+    if (left.length > 0) throw new Error(`${this.name} left ${left.length} process(es) behind: ${named.join(', ')}`);
   }
 
   #follow(which: 'stdout' | 'stderr', into: string[]): void {
@@ -194,4 +201,13 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
     env[key] = value;
   }
   return env;
+}
+
+/** Empty for a process that has ended meanwhile. */
+function commandLineIfThere(pid: number): string {
+  try {
+    return commandLine(pid);
+  } catch {
+    return '';
+  }
 }
