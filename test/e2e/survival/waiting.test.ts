@@ -113,11 +113,12 @@ describe('visitors who keep coming', () => {
     const visitors = new Pollers(await agent.url(), 6);
     for (let round = 0; round < RESTARTS; round++) {
       const before = ran.length;
-      await until('requests run', () => ran.length > before + 50);
+      // Enough for the carrier to have been worth having, so that the agent's pauses start from the beginning.
+      await until('requests run', () => ran.length > before + 300);
       const interruptions = agent.countEvents('interrupted');
       cutter.refuse(true);
       cutter.cut();
-      await agent.untilEvents('interrupted', interruptions + 3);
+      await agent.untilEvents('interrupted', interruptions + 2);
       cutter.refuse(false);
     }
     await visitors.stop();
