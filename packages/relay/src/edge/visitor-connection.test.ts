@@ -288,6 +288,27 @@ describe('pipelining', () => {
     await visitor.untilText('TUNNEL_NOT_FOUND');
   });
 
+  it.each([
+    ['a request behind it', `${GET}${GET}`],
+    ['bytes behind a wish to upgrade', `${GET.slice(0, -2)}Connection: upgrade\r\nUpgrade: x\r\n\r\nearly`],
+  ])('does not hide that the visitor has gone: %s', async (_what, bytes) => {
+    for (const leave of ['resetAndDestroy', 'end'] as const) {
+      const leaver = await fixture.dial();
+      leaver.send(bytes);
+      const stream = await fixture.target.next();
+      leaver.socket[leave]();
+      expect(await stream.untilReset()).toBe('CANCELLED');
+    }
+  });
+
+  it('answers what was sent before the visitor ended his side', async () => {
+    visitor.send(`${GET}${GET}`);
+    visitor.socket.end();
+    for (const body of ['1', '2']) (await fixture.target.next()).answer(200, ['Content-Length', '1'], body);
+    await visitor.untilClosed();
+    expect(visitor.received).toMatch(/\r\n\r\n1HTTP[^]*\r\n\r\n2$/);
+  });
+
   it('answers many requests at once from one read, its own answers included', async () => {
     const one = 'GET / HTTP/1.1\r\nHost: none.test\r\n\r\n';
     visitor.send(one.repeat(1000));

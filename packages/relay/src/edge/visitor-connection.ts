@@ -1,6 +1,6 @@
 /**
- * One visitor's connection: turns bytes into requests, one at a time, and runs an exchange for each. Reads ahead no
- * further than one read, keeps the time-outs, and leaves HTTP for a raw pipe or hands the socket to the agents' door.
+ * One visitor's connection: turns bytes into requests, one at a time, and runs an exchange for each. Reads ahead a
+ * bounded part of what follows, keeps the time-outs, and leaves HTTP for a raw pipe or hands the socket to the agents' door.
  * One state machine in one file: what an event means depends on what the connection is doing.
  */
 import type * as net from 'node:net';
@@ -24,6 +24,9 @@ import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
 import type { ReadTap } from './visitor-reads.ts';
+
+/** Of requests behind the one under way so much is read: a connection that is not read does not tell when it is gone. */
+const MAX_AHEAD_BYTES = 64 * 1024;
 
 type State =
   /** Between requests: nothing of the next one is here. */
@@ -255,6 +258,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     const visitorsTurn =
       this.output.blocked ||
       this.#socket.writableLength > 0 ||
+      (this.#unread?.length ?? 0) >= MAX_AHEAD_BYTES ||
       (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
     if (!visitorsTurn) this.#visitorMovedAt = now;
     else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.#abort();
@@ -271,7 +275,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#isOwned = owned;
     if (this.#pipe !== undefined) this.#pipe.visitorData(owned ? chunk : Buffer.from(chunk));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
-    else if (this.#unread !== undefined) this.#unread = Buffer.concat([this.#unread, chunk]);
+    else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]), true);
     else if (this.#isFresh) this.#readFirst(chunk);
     else this.#read(chunk);
   }
@@ -303,8 +307,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     }
     this.#targetMovedAt = this.parts.ticker.now;
     const exchange = this.#exchange;
-    if (exchange === undefined) this.#linger();
-    else if (!exchange.isRequestDone) this.#abort();
+    if (exchange === undefined && this.#unread === undefined) this.#linger();
+    else if (exchange?.isRequestDone === false) this.#abort();
   }
 
   #onDrain(): void {
@@ -334,7 +338,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     try {
       while (rest.length > 0) {
         if (this.#mustWait()) {
-          this.#hold(rest);
+          this.#hold(rest, this.#isOwned);
           break;
         }
         const used = this.#reader.feed(rest);
@@ -366,9 +370,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     return exchange === undefined ? this.output.blocked : exchange.isRequestDone;
   }
 
-  #hold(bytes: Buffer): void {
-    this.#unread = this.#isOwned ? bytes : Buffer.from(bytes);
-    this.#socket.pause();
+  #hold(bytes: Buffer, owned: boolean): void {
+    this.#unread = owned ? bytes : Buffer.from(bytes);
+    if (bytes.length >= MAX_AHEAD_BYTES) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   #goOn(): void {
