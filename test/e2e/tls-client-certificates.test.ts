@@ -57,9 +57,7 @@ describe('a tunnel with --client-ca-file', () => {
   it('lets nobody else in, with none or with another authority’s', async () => {
     const before = origin.seen.length;
     await expect(visit('staff.tunnel.test')).rejects.toThrow();
-    await expect(
-      visit('staff.tunnel.test', { cert: stranger.chainPem, key: stranger.keyPem }),
-    ).rejects.toThrow();
+    await expect(visit('staff.tunnel.test', { cert: stranger.chainPem, key: stranger.keyPem })).rejects.toThrow();
     expect(origin.seen.length).toBe(before);
   });
 
@@ -67,7 +65,8 @@ describe('a tunnel with --client-ca-file', () => {
     expect((await visit('open.tunnel.test')).status).toBe(200);
     expect((await visit('open.tunnel.test', { host: 'staff.tunnel.test' })).status).toBe(421);
     expect(
-      (await visit('staff.tunnel.test', { host: 'open.tunnel.test', cert: member.chainPem, key: member.keyPem })).status,
+      (await visit('staff.tunnel.test', { host: 'open.tunnel.test', cert: member.chainPem, key: member.keyPem }))
+        .status,
     ).toBe(421);
   });
 

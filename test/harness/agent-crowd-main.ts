@@ -4,7 +4,10 @@ import { Agent } from '@porthole/agent';
 const [relay = '', count = '0'] = process.argv.slice(2);
 const token = process.env['PORTHOLE_TOKEN'];
 
-const agents = Array.from({ length: Number(count) }, () => new Agent({ relay, ...(token === undefined ? {} : { token }) }));
+const agents = Array.from(
+  { length: Number(count) },
+  () => new Agent({ relay, ...(token === undefined ? {} : { token }) }),
+);
 for (const agent of agents) {
   // Nothing listens there: these agents have no visitors.
   await agent.expose({ target: 9, openTimeoutMs: 60_000 });

@@ -3,13 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  createCertificate,
-  createKeyPair,
-  derToPem,
-  type KeyPair,
-  keyToPem,
-} from '../../packages/acme/src/x509.ts';
+import { createCertificate, createKeyPair, derToPem, type KeyPair, keyToPem } from '../../packages/acme/src/x509.ts';
 
 export interface TestCertificate {
   readonly keyPem: string;

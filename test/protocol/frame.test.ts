@@ -1,4 +1,16 @@
-import { codeOfWire, encodeFrame, ERRORS, FLAG_END, FRAME, FrameReader, headerFault, PortholeError, readU64, writeHeader, writeU64 } from '@porthole/protocol';
+import {
+  codeOfWire,
+  encodeFrame,
+  ERRORS,
+  FLAG_END,
+  FRAME,
+  FrameReader,
+  headerFault,
+  PortholeError,
+  readU64,
+  writeHeader,
+  writeU64,
+} from '@porthole/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -11,7 +23,8 @@ interface Seen {
 function read(pieces: Buffer[]): Seen & { position: number } {
   const seen: Seen = { frames: [], data: new Map(), ends: [] };
   const reader = new FrameReader({
-    onFrame: (type, flags, streamId, payload) => seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
+    onFrame: (type, flags, streamId, payload) =>
+      seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
     onData: (streamId, piece, last) => {
       seen.data.set(streamId, (seen.data.get(streamId) ?? '') + piece.toString('hex'));
       if (last) seen.ends.push(streamId);
@@ -23,15 +36,30 @@ function read(pieces: Buffer[]): Seen & { position: number } {
 
 /** The wire once more, written without looking at the first: what the codec is checked against. */
 function naiveFrame(type: number, flags: number, streamId: number, payload: number[]): number[] {
-  const big = (value: number, bytes: number): number[] => Array.from({ length: bytes }, (_, index) => Math.floor(value / 256 ** (bytes - 1 - index)) % 256);
+  const big = (value: number, bytes: number): number[] =>
+    Array.from({ length: bytes }, (_, index) => Math.floor(value / 256 ** (bytes - 1 - index)) % 256);
   return [type, flags, ...big(payload.length, 2), ...big(streamId, 4), ...payload];
 }
 
 describe('the numbers of the wire', () => {
   it('never change', () => {
     expect(FRAME).toEqual({
-      open: 0x01, head: 0x02, data: 0x03, trailers: 0x04, reset: 0x05, credit: 0x06, message: 0x07, goAway: 0x08,
-      ack: 0x41, ping: 0x42, pong: 0x43, close: 0x44, challenge: 0x48, hello: 0x49, welcome: 0x4a, refused: 0x4b,
+      open: 0x01,
+      head: 0x02,
+      data: 0x03,
+      trailers: 0x04,
+      reset: 0x05,
+      credit: 0x06,
+      message: 0x07,
+      goAway: 0x08,
+      ack: 0x41,
+      ping: 0x42,
+      pong: 0x43,
+      close: 0x44,
+      challenge: 0x48,
+      hello: 0x49,
+      welcome: 0x4a,
+      refused: 0x4b,
     });
   });
 
@@ -47,15 +75,25 @@ describe('the numbers of the wire', () => {
 
 describe('a frame', () => {
   it('has these bytes', () => {
-    expect(encodeFrame(FRAME.data, 0x01020304, Buffer.from('hi'), FLAG_END).toString('hex')).toBe('030100020102' + '0304' + '6869');
+    expect(encodeFrame(FRAME.data, 0x01020304, Buffer.from('hi'), FLAG_END).toString('hex')).toBe(
+      '030100020102' + '0304' + '6869',
+    );
     expect(encodeFrame(FRAME.ping, 0, Buffer.alloc(8, 7)).toString('hex')).toBe('42000008000000000707070707070707');
   });
 
   it('is written as a naive second codec writes it', () => {
     fc.assert(
-      fc.property(fc.nat(255), fc.nat(255), fc.integer({ min: 0, max: 0xffff_ffff }), fc.uint8Array({ maxLength: 300 }), (type, flags, streamId, payload) => {
-        expect([...encodeFrame(type, streamId, Buffer.from(payload), flags)]).toEqual(naiveFrame(type, flags, streamId, [...payload]));
-      }),
+      fc.property(
+        fc.nat(255),
+        fc.nat(255),
+        fc.integer({ min: 0, max: 0xffff_ffff }),
+        fc.uint8Array({ maxLength: 300 }),
+        (type, flags, streamId, payload) => {
+          expect([...encodeFrame(type, streamId, Buffer.from(payload), flags)]).toEqual(
+            naiveFrame(type, flags, streamId, [...payload]),
+          );
+        },
+      ),
     );
   });
 
@@ -108,7 +146,8 @@ describe('a frame reader', () => {
     for (let at = 0; at <= tracked.length; at += 1) {
       const seen: Seen = { frames: [], data: new Map(), ends: [] };
       const reader = new FrameReader({
-        onFrame: (type, flags, streamId, payload) => seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
+        onFrame: (type, flags, streamId, payload) =>
+          seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
         onData: (streamId, piece, last) => {
           seen.data.set(streamId, (seen.data.get(streamId) ?? '') + piece.toString('hex'));
           if (last) seen.ends.push(streamId);
@@ -129,9 +168,22 @@ describe('a frame reader', () => {
       return bytes;
     };
     const bad: [number, number, number][] = [
-      [0x00, 0, 0], [0x3f, 0, 0], [0x45, 0, 0], [FRAME.data, 2, 1], [FRAME.credit, 0, 7], [FRAME.credit, 0, 9], [FRAME.ack, 1, 8],
-      [FRAME.message, 0, 16_385], [FRAME.message, 0, 1], [FRAME.reset, 0, 1], [FRAME.reset, 0, 1_025], [FRAME.open, 0, 4], [FRAME.head, 0, 0],
-      [FRAME.hello, 0, 16_385], [FRAME.close, 0, 0], [FRAME.trailers, 1, 3],
+      [0x00, 0, 0],
+      [0x3f, 0, 0],
+      [0x45, 0, 0],
+      [FRAME.data, 2, 1],
+      [FRAME.credit, 0, 7],
+      [FRAME.credit, 0, 9],
+      [FRAME.ack, 1, 8],
+      [FRAME.message, 0, 16_385],
+      [FRAME.message, 0, 1],
+      [FRAME.reset, 0, 1],
+      [FRAME.reset, 0, 1_025],
+      [FRAME.open, 0, 4],
+      [FRAME.head, 0, 0],
+      [FRAME.hello, 0, 16_385],
+      [FRAME.close, 0, 0],
+      [FRAME.trailers, 1, 3],
     ];
     for (const [type, flags, length] of bad) {
       expect(headerFault(type, flags, length), `${type} ${flags} ${length}`).toBeTypeOf('string');

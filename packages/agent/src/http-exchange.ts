@@ -12,7 +12,12 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/protocol';
-import { forwardableResponseFields, forwardableResponseLines, forwardableTrailers, requireValidFields } from '@porthole/protocol/http1';
+import {
+  forwardableResponseFields,
+  forwardableResponseLines,
+  forwardableTrailers,
+  requireValidFields,
+} from '@porthole/protocol/http1';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
@@ -49,7 +54,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#request = request;
     this.#stream = stream;
     this.#around = around;
-    this.#writer = new RequestWriter(startOf(request, around.rewriting), stream, around.turns, () => this.#requestSent());
+    this.#writer = new RequestWriter(startOf(request, around.rewriting), stream, around.turns, () =>
+      this.#requestSent(),
+    );
   }
 
   start(): void {
@@ -234,5 +241,7 @@ export class HttpExchange implements StreamSink, ConnectionUser {
 
 function startOf(request: ExchangeRequest, rewriting: HostRewriting | undefined): RequestStart {
   if (rewriting !== undefined) return requestStart(request, rewriting.requestFields(request));
-  return request instanceof SoundRequest && request.isPlain ? plainStart(request) : requestStart(request, request.fields);
+  return request instanceof SoundRequest && request.isPlain
+    ? plainStart(request)
+    : requestStart(request, request.fields);
 }

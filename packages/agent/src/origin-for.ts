@@ -39,11 +39,7 @@ export type OriginProtocol = (typeof ORIGIN_PROTOCOLS)[number];
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Throws TARGET_INVALID. */
-export function originFor(
-  protocol: TunnelProtocol,
-  target: string | number,
-  options: OriginOptions = {},
-): Origin {
+export function originFor(protocol: TunnelProtocol, target: string | number, options: OriginOptions = {}): Origin {
   const parsed = parseTarget(String(target));
   const opener = dialerOf(parsed, options, ['http/1.1']);
   if (protocol !== 'http') return new RawOrigin(opener, options.proxyProtocol);

@@ -40,7 +40,8 @@ function versionTwo({ visitorAddress, visitorPort, localAddress, localPort }: Ra
 
 /** Without an IPv4-mapped prefix or a zone; undefined for what is no address. */
 function plain(address: string): string | undefined {
-  const bare = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : (address.split('%')[0] ?? '');
+  const bare =
+    address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : (address.split('%')[0] ?? '');
   return isIPv4(bare) || isIPv6(bare) ? bare : undefined;
 }
 
@@ -56,7 +57,11 @@ function sixteenBytes(address: string): Buffer {
   const { address: canonical } = new SocketAddress({ address, family: 'ipv6' });
   const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(canonical);
   const text =
-    dotted === null ? canonical : `${dotted[1]}${fourBytes(dotted[2] ?? '').toString('hex').replace(/(....)(....)/, '$1:$2')}`;
+    dotted === null
+      ? canonical
+      : `${dotted[1]}${fourBytes(dotted[2] ?? '')
+          .toString('hex')
+          .replace(/(....)(....)/, '$1:$2')}`;
   const [head = '', tail = ''] = text.split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === '' ? [] : tail.split(':');

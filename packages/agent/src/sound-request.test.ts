@@ -63,8 +63,8 @@ describe('a request from a relay', () => {
     ['an upgrade', { upgrade: true }],
     ['a length', { fields: ['Content-Length', '0'] }],
     ['trailers announced', { fields: ['te', 'trailers'] }],
-    ['an encoding of the relay\'s', { fields: ['a', 'b', 'Transfer-Encoding: chunked', ''] }],
-    ['a connection of the relay\'s', { fields: ['a', 'b', 'cOnnection', 'close'] }],
+    ["an encoding of the relay's", { fields: ['a', 'b', 'Transfer-Encoding: chunked', ''] }],
+    ["a connection of the relay's", { fields: ['a', 'b', 'cOnnection', 'close'] }],
   ])('with %s is not written on as it came', (_what, over) => {
     expect(soundRequest(block({}))?.isPlain).toBe(true);
     expect(soundRequest(block(over))?.isPlain).toBe(false);

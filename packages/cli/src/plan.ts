@@ -1,5 +1,13 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
-import { ORIGIN_PROTOCOLS, type OriginProtocol, parseTarget, PortholeError, type TunnelClaim, PROXY_VERSIONS, type ProxyVersion } from '@porthole/agent';
+import {
+  ORIGIN_PROTOCOLS,
+  type OriginProtocol,
+  parseTarget,
+  PortholeError,
+  type TunnelClaim,
+  PROXY_VERSIONS,
+  type ProxyVersion,
+} from '@porthole/agent';
 import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
 import { expandPath, readNeeded } from './settings/files.ts';
 import { nearest } from './settings/suggestion.ts';
@@ -134,19 +142,33 @@ function credentialOf(text: string | undefined): string | undefined {
 function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
   if (wish.endToEnd !== true) return undefined;
   if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined)
-    throw new PortholeError('USAGE', '--basic-auth does not go with --end-to-end: what is inside is passed on as it is');
+    throw new PortholeError(
+      'USAGE',
+      '--basic-auth does not go with --end-to-end: what is inside is passed on as it is',
+    );
   if (wish.clientCaFile !== undefined)
-    throw new PortholeError('USAGE', '--client-ca-file does not go with --end-to-end: the relay does not see the handshake');
+    throw new PortholeError(
+      'USAGE',
+      '--client-ca-file does not go with --end-to-end: the relay does not see the handshake',
+    );
   if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve')
-    throw new PortholeError('USAGE', '--host-header does not go with --end-to-end: what is inside is passed on as it is');
+    throw new PortholeError(
+      'USAGE',
+      '--host-header does not go with --end-to-end: what is inside is passed on as it is',
+    );
   return { directoryUrl: wish.acmeDirectory ?? DEFAULT_DIRECTORY, email: wish.acmeEmail };
 }
 
 function proxyVersionOf(text: string | undefined, isPlainHttp: boolean): ProxyVersion | undefined {
   if (text === undefined) return undefined;
-  if (isPlainHttp) throw new PortholeError('USAGE', '--proxy-protocol on an HTTP tunnel needs --end-to-end; X-Forwarded-For names the visitor');
+  if (isPlainHttp)
+    throw new PortholeError(
+      'USAGE',
+      '--proxy-protocol on an HTTP tunnel needs --end-to-end; X-Forwarded-For names the visitor',
+    );
   const version = PROXY_VERSIONS.find((candidate) => candidate === text);
-  if (version === undefined) throw new PortholeError('USAGE', `--proxy-protocol ${JSON.stringify(text)} is not v1 or v2`);
+  if (version === undefined)
+    throw new PortholeError('USAGE', `--proxy-protocol ${JSON.stringify(text)} is not v1 or v2`);
   return version;
 }
 

@@ -88,7 +88,10 @@ async function openOrigins(run: TunnelRun): Promise<OpenedOrigin[]> {
         return { origin: endToEnd.origin, endToEnd };
       }
       const origin = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
-      return { origin: plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth), endToEnd: undefined };
+      return {
+        origin: plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth),
+        endToEnd: undefined,
+      };
     }),
   );
 }

@@ -132,7 +132,12 @@ export class FrameReader {
   #deliver(type: number, from: Buffer, offset: number, end: number): void {
     // Counted first: should the sink end up asking for the position, this frame is part of it.
     if ((type & UNTRACKED_BIT) === 0) this.#position += end - offset;
-    this.#sink.onFrame(type, from[offset + 1] as number, readStreamId(from, offset), from.subarray(offset + HEADER_BYTES, end));
+    this.#sink.onFrame(
+      type,
+      from[offset + 1] as number,
+      readStreamId(from, offset),
+      from.subarray(offset + HEADER_BYTES, end),
+    );
   }
 }
 

@@ -123,7 +123,14 @@ export function isTracked(type: number): boolean {
 }
 
 /** Writes a header at `offset` and returns the offset behind it. */
-export function writeHeader(into: Buffer, offset: number, type: number, flags: number, length: number, streamId: number): number {
+export function writeHeader(
+  into: Buffer,
+  offset: number,
+  type: number,
+  flags: number,
+  length: number,
+  streamId: number,
+): number {
   into[offset] = type;
   into[offset + 1] = flags;
   into[offset + 2] = length >>> 8;

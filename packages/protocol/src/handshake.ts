@@ -85,7 +85,12 @@ export type HandshakeMessage =
   | { readonly type: 'welcome'; readonly value: Welcome }
   | { readonly type: 'refused'; readonly value: Refused };
 
-const FRAME_OF = { challenge: FRAME.challenge, hello: FRAME.hello, welcome: FRAME.welcome, refused: FRAME.refused } as const;
+const FRAME_OF = {
+  challenge: FRAME.challenge,
+  hello: FRAME.hello,
+  welcome: FRAME.welcome,
+  refused: FRAME.refused,
+} as const;
 
 export function encodeHandshake(message: HandshakeMessage): Buffer {
   const payload = Buffer.from(JSON.stringify(message.value), 'utf8');
@@ -104,14 +109,20 @@ export function decodeHandshake(frameType: number, payload: Buffer): HandshakeMe
   const record = new MemberReader(value);
   switch (frameType) {
     case FRAME.challenge:
-      return { type: 'challenge', value: { versions: record.numbers('versions'), nonce: record.text('nonce'), software: record.text('software') } };
+      return {
+        type: 'challenge',
+        value: { versions: record.numbers('versions'), nonce: record.text('nonce'), software: record.text('software') },
+      };
     case FRAME.hello:
       return { type: 'hello', value: decodeHello(record) };
     case FRAME.welcome:
       return { type: 'welcome', value: decodeWelcome(record) };
     case FRAME.refused: {
       const code = record.text('code');
-      return { type: 'refused', value: { code: Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'INTERNAL', detail: record.text('detail') } };
+      return {
+        type: 'refused',
+        value: { code: Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'INTERNAL', detail: record.text('detail') },
+      };
     }
     default:
       throw new PortholeError('PROTOCOL_ERROR', `frame type ${frameType} in the handshake`);
@@ -178,7 +189,12 @@ export function commonVersion(offered: readonly number[]): number | undefined {
 }
 
 /** The key of a session, known to its two ends only: from randomness of both and, on TLS, the first carrier's secrets. */
-export function deriveSessionKey(session: string, agentRandom: string, relayRandom: string, keyingMaterial: Buffer | undefined): Buffer {
+export function deriveSessionKey(
+  session: string,
+  agentRandom: string,
+  relayRandom: string,
+  keyingMaterial: Buffer | undefined,
+): Buffer {
   const secret = Buffer.concat([
     Buffer.from(agentRandom, 'base64url'),
     Buffer.from(relayRandom, 'base64url'),
@@ -206,7 +222,9 @@ export interface ResumeClaim {
 /** `by`: which end proves that it knows the key; the two never look alike. */
 export function proveResume(key: Buffer, by: 'agent' | 'relay', claim: ResumeClaim): string {
   return createHmac('sha256', key)
-    .update(`porthole resume 1 ${by}\0${claim.session}\0${claim.lane}\0${claim.epoch}\0${claim.received}\0${claim.nonce}\0`)
+    .update(
+      `porthole resume 1 ${by}\0${claim.session}\0${claim.lane}\0${claim.epoch}\0${claim.received}\0${claim.nonce}\0`,
+    )
     .update(claim.keyingMaterial ?? Buffer.alloc(0))
     .digest('base64url');
 }
@@ -223,7 +241,8 @@ class MemberReader {
   readonly #members: Record<string, unknown>;
 
   constructor(value: unknown) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new PortholeError('PROTOCOL_ERROR', 'handshake is not an object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new PortholeError('PROTOCOL_ERROR', 'handshake is not an object');
     this.#members = value as Record<string, unknown>;
   }
 
@@ -245,7 +264,8 @@ class MemberReader {
 
   numbers(name: string): number[] {
     const value = this.#members[name];
-    if (!Array.isArray(value) || value.length > 16 || !value.every((entry) => typeof entry === 'number')) throw fault(name);
+    if (!Array.isArray(value) || value.length > 16 || !value.every((entry) => typeof entry === 'number'))
+      throw fault(name);
     return value;
   }
 
@@ -271,7 +291,8 @@ export class HandshakeReader {
     const type = this.#bytes[0] as number;
     const length = this.#bytes.readUInt16BE(2);
     const known = type === FRAME.challenge || type === FRAME.hello || type === FRAME.welcome || type === FRAME.refused;
-    if (!known || length > MAX_MESSAGE_BYTES) throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} in the handshake`);
+    if (!known || length > MAX_MESSAGE_BYTES)
+      throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} in the handshake`);
     const end = HEADER_BYTES + length;
     if (this.#bytes.length < end) return undefined;
     const message = decodeHandshake(type, this.#bytes.subarray(HEADER_BYTES, end));

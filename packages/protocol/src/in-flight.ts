@@ -74,7 +74,11 @@ export class InFlightCap {
   onSent(position: number, full: boolean, now: number): void {
     if (this.#sent === this.#acked) this.#ackedAt = now;
     this.#sent = position;
-    if (position - this.#lastMarkPosition < Math.max(MARK_SPACING_BYTES, this.#cap / 256) && this.#firstMark < this.#marks.length) return;
+    if (
+      position - this.#lastMarkPosition < Math.max(MARK_SPACING_BYTES, this.#cap / 256) &&
+      this.#firstMark < this.#marks.length
+    )
+      return;
     this.#lastMarkPosition = position;
     this.#marks.push({ position, sentAt: now, acked: this.#acked, ackedAt: this.#ackedAt, senderLimited: !full });
   }

@@ -75,7 +75,8 @@ export function parseMessage(text: string): Message | undefined {
   } catch (cause) {
     throw new PortholeError('PROTOCOL_ERROR', 'a message is not JSON', { cause });
   }
-  if (typeof value !== 'object' || value === null) throw new PortholeError('PROTOCOL_ERROR', 'a message is not an object');
+  if (typeof value !== 'object' || value === null)
+    throw new PortholeError('PROTOCOL_ERROR', 'a message is not an object');
   const record = value as Record<string, unknown>;
   if (typeof record['type'] !== 'string') throw new PortholeError('PROTOCOL_ERROR', 'a message has no type');
   if (!Object.hasOwn(SHAPES, record['type'])) return undefined;
@@ -83,12 +84,14 @@ export function parseMessage(text: string): Message | undefined {
   for (const [key, type] of Object.entries(shape)) check(record, key, type);
   for (const [key, type] of Object.entries(OPTIONAL)) if (record[key] !== undefined) check(record, key, type);
   const id = record['id'] as number;
-  if (!Number.isInteger(id) || id < 1 || id > 0x7fff_ffff) throw new PortholeError('PROTOCOL_ERROR', 'a tunnel id is out of range');
+  if (!Number.isInteger(id) || id < 1 || id > 0x7fff_ffff)
+    throw new PortholeError('PROTOCOL_ERROR', 'a tunnel id is out of range');
   // A code of a later release, which its own table has a sentence for and this one has not.
   if (record['type'] === 'refused' && !Object.hasOwn(ERRORS, record['code'] as string)) record['code'] = 'INTERNAL';
   return value as Message;
 }
 
 function check(record: Record<string, unknown>, key: string, type: string): void {
-  if (typeof record[key] !== type) throw new PortholeError('PROTOCOL_ERROR', `message ${String(record['type'])}: ${key} must be a ${type}`);
+  if (typeof record[key] !== type)
+    throw new PortholeError('PROTOCOL_ERROR', `message ${String(record['type'])}: ${key} must be a ${type}`);
 }

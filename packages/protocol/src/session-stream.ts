@@ -4,7 +4,15 @@
  */
 import type { Batch } from './batch.ts';
 import { type ErrorCode, ERRORS, PortholeError } from './errors.ts';
-import { DATA_PAYLOAD_BYTES, encodeReason, FLAG_END, FRAME, INITIAL_WINDOW_BYTES, MAX_BLOCK_BYTES, OPEN_PREFIX_BYTES } from './frame.ts';
+import {
+  DATA_PAYLOAD_BYTES,
+  encodeReason,
+  FLAG_END,
+  FRAME,
+  INITIAL_WINDOW_BYTES,
+  MAX_BLOCK_BYTES,
+  OPEN_PREFIX_BYTES,
+} from './frame.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 import type { Stream, StreamKind, StreamSink } from './stream-contract.ts';
 
@@ -128,7 +136,8 @@ export class SessionStream implements Stream {
   /** Whether its next frames may go before bulk transfers. */
   isQuiet(now: number): boolean {
     if (this.#waitingBytes > QUIET_QUEUE_BYTES) return false;
-    if (now - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.#lane.minRttMs))) this.#burstBytes = 0;
+    if (now - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.#lane.minRttMs)))
+      this.#burstBytes = 0;
     return this.#burstBytes < QUIET_BURST_BYTES;
   }
 
@@ -224,7 +233,8 @@ export class SessionStream implements Stream {
     this.#heads = [];
     for (let index = 0; index < heads.length; index += 1) {
       const block = heads[index] as string;
-      const ends = index === heads.length - 1 && this.#ending && this.#waitingBytes === 0 && this.#trailers === undefined;
+      const ends =
+        index === heads.length - 1 && this.#ending && this.#waitingBytes === 0 && this.#trailers === undefined;
       const at = batch.frame(FRAME.head, ends ? FLAG_END : 0, block.length, this.id);
       batch.slab.write(block, at, block.length, 'latin1');
       if (ends) this.#markEndSent();

@@ -115,7 +115,10 @@ export class Session implements LaneOwner {
     if (this.#streams.size >= this.maxStreams) throw new PortholeError('STREAM_LIMIT', `${this.maxStreams} streams`);
     // A longer one would not fit the header's length: what is behind it would be read as frames.
     if (opening.block.length > MAX_BLOCK_BYTES)
-      throw new PortholeError('HEAD_TOO_LARGE', `${opening.block.length} bytes with the relay's own fields, at most ${MAX_BLOCK_BYTES}`);
+      throw new PortholeError(
+        'HEAD_TOO_LARGE',
+        `${opening.block.length} bytes with the relay's own fields, at most ${MAX_BLOCK_BYTES}`,
+      );
     const lane = this.#pickLane();
     const stream = new SessionStream(this.#takeStreamId(), lane, this.#budget, opening);
     stream.sink = sink;
@@ -218,7 +221,8 @@ export class Session implements LaneOwner {
 
   /** A broken rule ends the session (thrown on); a fault of our own ends the stream only. */
   #contain(stream: SessionStream, error: unknown): void {
-    if (error instanceof PortholeError && (error.code === 'PROTOCOL_ERROR' || error.code === 'FLOW_CONTROL')) throw error;
+    if (error instanceof PortholeError && (error.code === 'PROTOCOL_ERROR' || error.code === 'FLOW_CONTROL'))
+      throw error;
     this.#fault(stream, error);
   }
 
@@ -238,7 +242,8 @@ export class Session implements LaneOwner {
       throw new PortholeError('PROTOCOL_ERROR', `stream ${streamId} cannot be opened`);
     }
     const kind = payload[0];
-    if (kind !== STREAM_KIND.exchange && kind !== STREAM_KIND.raw) throw new PortholeError('PROTOCOL_ERROR', `stream kind ${kind}`);
+    if (kind !== STREAM_KIND.exchange && kind !== STREAM_KIND.raw)
+      throw new PortholeError('PROTOCOL_ERROR', `stream kind ${kind}`);
     const ended = (flags & FLAG_END) !== 0;
     const opening = { kind, tunnelId: payload.readUInt32BE(1), block: payload.toString('latin1', OPEN_PREFIX_BYTES) };
     const stream = new SessionStream(streamId, lane, this.#budget);
@@ -263,7 +268,11 @@ export class Session implements LaneOwner {
         return;
       }
       case FRAME.goAway:
-        this.#events.onGoAway(codeOfWire(payload.readUInt16BE(0)), payload.readUInt32BE(2), payload.toString('utf8', 6));
+        this.#events.onGoAway(
+          codeOfWire(payload.readUInt16BE(0)),
+          payload.readUInt32BE(2),
+          payload.toString('utf8', 6),
+        );
         return;
       case FRAME.close: {
         const reason = decodeReason(payload);

@@ -186,7 +186,9 @@ export class RelayCertificates {
     try {
       const listener = await listenForDns(responder, listen);
       this.#dns = listener;
-      const records = config.domains.filter((name) => isIP(name) === 0).map((name) => delegationOf(zone, name, nameServer));
+      const records = config.domains
+        .filter((name) => isIP(name) === 0)
+        .map((name) => delegationOf(zone, name, nameServer));
       log.info({
         event: 'dns listening',
         zone,

@@ -210,7 +210,12 @@ export class Relay {
 
   async #close(): Promise<void> {
     this.#draining = true;
-    await Promise.all([this.#httpDoor.close(), this.#tls?.door.close(), this.#tls?.redirect?.close(), this.#tcpDoor.drain(0)]);
+    await Promise.all([
+      this.#httpDoor.close(),
+      this.#tls?.door.close(),
+      this.#tls?.redirect?.close(),
+      this.#tcpDoor.drain(0),
+    ]);
     this.#agentDoor.close();
     this.#worker?.peers.close();
     await this.#registry.close();
@@ -298,7 +303,11 @@ export class Relay {
     const { limits, domains } = this.#config;
     return {
       ...parts,
-      headLimits: { maxHeadBytes: limits.maxHeadBytes, maxFields: limits.maxFields, maxTargetBytes: limits.maxTargetBytes },
+      headLimits: {
+        maxHeadBytes: limits.maxHeadBytes,
+        maxFields: limits.maxFields,
+        maxTargetBytes: limits.maxTargetBytes,
+      },
       ownHosts: new OwnHosts(domains),
       viaName: 'porthole',
       agentUpgrade: this.#agentDoor,

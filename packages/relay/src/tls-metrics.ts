@@ -24,11 +24,31 @@ export function tlsRows(tls: () => TlsInsides | undefined): Row[] {
     ['porthole_tls_resumed_total', 'TLS handshakes with a session ticket.', count((of) => of.resumedHandshakesTotal)],
     ['porthole_tls_failed_total', 'TLS handshakes that failed.', count((of) => of.failedHandshakesTotal)],
     ['porthole_tls_passed_total', 'Connections passed on to a tunnel with TLS.', count((of) => of.passedThroughTotal)],
-    ['porthole_tls_validations_total', 'Connections of authorities that validate a name.', count((of) => of.challengesTotal)],
-    ['porthole_tls_bad_hellos_total', 'Connections that began with something else than TLS.', count((of) => of.badHellosTotal)],
-    ['porthole_tls_late_hellos_total', 'Connections whose ClientHello took too long.', count((of) => of.lateHellosTotal)],
-    ['porthole_tls_unknown_names_total', 'Handshakes refused because nobody here has the name.', count((of) => of.unknownNamesTotal)],
-    ['porthole_tls_bad_proxy_headers_total', 'Connections of load balancers without a valid PROXY header.', count((of) => of.badProxyHeadersTotal)],
+    [
+      'porthole_tls_validations_total',
+      'Connections of authorities that validate a name.',
+      count((of) => of.challengesTotal),
+    ],
+    [
+      'porthole_tls_bad_hellos_total',
+      'Connections that began with something else than TLS.',
+      count((of) => of.badHellosTotal),
+    ],
+    [
+      'porthole_tls_late_hellos_total',
+      'Connections whose ClientHello took too long.',
+      count((of) => of.lateHellosTotal),
+    ],
+    [
+      'porthole_tls_unknown_names_total',
+      'Handshakes refused because nobody here has the name.',
+      count((of) => of.unknownNamesTotal),
+    ],
+    [
+      'porthole_tls_bad_proxy_headers_total',
+      'Connections of load balancers without a valid PROXY header.',
+      count((of) => of.badProxyHeadersTotal),
+    ],
     [
       'porthole_certificate_expires_seconds',
       'When a certificate ends, in seconds since 1970.',

@@ -4,7 +4,14 @@
  */
 import { createSecureContext, type SecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { createChallengeCertificate } from '@porthole/acme';
-import { PortholeError, type ExchangeRequest, type Origin, type RawOpening, type Stream, type StreamSink } from '@porthole/agent';
+import {
+  PortholeError,
+  type ExchangeRequest,
+  type Origin,
+  type RawOpening,
+  type Stream,
+  type StreamSink,
+} from '@porthole/agent';
 import { serveSocket } from './socket-stream.ts';
 import { StreamDuplex } from './stream-duplex.ts';
 

@@ -20,7 +20,10 @@ export function plainLines(event: CliEvent): string[] {
     case 'note':
       return [event.message];
     case 'certificate':
-      return [`${event.name}: certificate until ${event.until.slice(0, 10)}, SHA-256 ${event.fingerprint}`, `  ${SEEN[event.seen]}`];
+      return [
+        `${event.name}: certificate until ${event.until.slice(0, 10)}, SHA-256 ${event.fingerprint}`,
+        `  ${SEEN[event.seen]}`,
+      ];
     case 'closed':
       return ['Stopped.'];
     case 'error':

@@ -72,10 +72,7 @@ export class CustomDomains {
   async #ask(identity: string, name: string): Promise<boolean> {
     const { dns, domain, store } = this.#options;
     const proof = await this.#proof(identity, name);
-    const [targets, texts] = await Promise.all([
-      answersOf(dns.cname(name)),
-      answersOf(dns.txt(`_porthole.${name}`)),
-    ]);
+    const [targets, texts] = await Promise.all([answersOf(dns.cname(name)), answersOf(dns.txt(`_porthole.${name}`))]);
     const isProven =
       targets.some((target) => target.toLowerCase().replace(/\.$/, '') === `${proof}.${domain}`) ||
       texts.includes(proof);

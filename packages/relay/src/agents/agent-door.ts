@@ -6,6 +6,7 @@ import type * as net from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { PortholeError, UPGRADE_TOKEN, type RequestHead } from '@porthole/protocol';
 import { type Carrier, SocketCarrier } from '@porthole/protocol/node';
+import { sourceOf } from '../access/source-of.ts';
 import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
 import type { HeardHello } from '../routing/carrier-handover.ts';
 import { AcceptPace } from './accept-pace.ts';
@@ -17,12 +18,17 @@ import { WebSocketDoor } from './web-socket-door.ts';
 
 /** Handshakes under way at once; more wait for nothing and are told to come again. */
 const MAX_HANDSHAKES = 1_024;
+/** Of one address (one network, with IPv6). */
+const MAX_HANDSHAKES_PER_SOURCE = 256;
 
 const MOVED_CHECK_MS = 100;
 /** For so many looks in a row. */
 const MOVED_LOOKS = 10;
 
-const SWITCHING = Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`, 'latin1');
+const SWITCHING = Buffer.from(
+  `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${UPGRADE_TOKEN}\r\n\r\n`,
+  'latin1',
+);
 
 export class AgentDoor implements AgentUpgrade {
   readonly #parts: AgentParts;
@@ -44,8 +50,19 @@ export class AgentDoor implements AgentUpgrade {
 
   accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const hasRoom = !this.#draining && this.#handshakes.size < MAX_HANDSHAKES && this.#pace.take(() => this.#accept(socket, head, rest));
+    const hasRoom =
+      !this.#draining && this.#hasRoomFor(socket) && this.#pace.take(() => this.#accept(socket, head, rest));
     if (!hasRoom) refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
+  }
+
+  /** Whoever opens handshakes and never finishes them must not keep the others out. */
+  #hasRoomFor(socket: net.Socket): boolean {
+    if (this.#handshakes.size >= MAX_HANDSHAKES) return false;
+    if (this.#handshakes.size < MAX_HANDSHAKES_PER_SOURCE) return true;
+    const source = sourceOf(socket.remoteAddress ?? '');
+    let same = 0;
+    for (const handshake of this.#handshakes) if (sourceOf(handshake.remoteAddress) === source) same += 1;
+    return same < MAX_HANDSHAKES_PER_SOURCE;
   }
 
   /** A carrier that landed on another process of the relay; what it says is verified here. */
@@ -114,7 +131,9 @@ export class AgentDoor implements AgentUpgrade {
   }
 
   #begin(carrier: Carrier): void {
-    const handshake = new RelayHandshake(carrier, this.#sessions, this.#parts, () => this.#handshakes.delete(handshake));
+    const handshake = new RelayHandshake(carrier, this.#sessions, this.#parts, () =>
+      this.#handshakes.delete(handshake),
+    );
     this.#handshakes.add(handshake);
     handshake.start();
   }

@@ -51,13 +51,22 @@ export class AgentSession implements SessionEvents {
   #detachedAt: number | undefined;
   #closing = false;
 
-  constructor(id: string, who: Authenticated, secret: SessionSecret, parts: AgentParts, onOver: (session: AgentSession) => void) {
+  constructor(
+    id: string,
+    who: Authenticated,
+    secret: SessionSecret,
+    parts: AgentParts,
+    onOver: (session: AgentSession) => void,
+  ) {
     this.id = id;
     this.who = who;
     this.#secret = secret;
     this.#parts = parts;
     this.#onOver = onOver;
-    this.session = new Session({ role: 'relay', now: monotonicNow, maxStreams: parts.limits.maxStreamsPerSession }, this);
+    this.session = new Session(
+      { role: 'relay', now: monotonicNow, maxStreams: parts.limits.maxStreamsPerSession },
+      this,
+    );
     this.tunnels = new AgentTunnels(this.session, who, `${who.identity}/${id.slice(0, 8)}`, parts);
     parts.counters.sessionsOpen += 1;
     parts.counters.sessionsTotal += 1;
@@ -122,7 +131,14 @@ export class AgentSession implements SessionEvents {
       nonce,
       keyingMaterial: this.#secret.bound ? carrier.keyingMaterial() : undefined,
     });
-    const welcome = encode({ ...this.#parts.welcome(this.who), lane: hello.lane, epoch: hello.epoch, received, proof, bound: this.#secret.bound });
+    const welcome = encode({
+      ...this.#parts.welcome(this.who),
+      lane: hello.lane,
+      epoch: hello.epoch,
+      received,
+      proof,
+      bound: this.#secret.bound,
+    });
     this.#parts.counters.resumesTotal += 1;
     this.#attach(hello.lane, carrier, hello.received, welcome);
   }
@@ -176,7 +192,13 @@ export class AgentSession implements SessionEvents {
     counters.sessionsOpen -= 1;
     if (this.#detachedAt !== undefined) counters.sessionsDetached -= 1;
     counters.carriersOpen -= this.#pumps.size;
-    this.#parts.log.info({ event: 'session closed', session: this.id.slice(0, 8), identity: this.who.identity, code, detail });
+    this.#parts.log.info({
+      event: 'session closed',
+      session: this.id.slice(0, 8),
+      identity: this.who.identity,
+      code,
+      detail,
+    });
     this.#onOver(this);
     // Closed by the other end: nothing is left to say.
     if (!this.#closing) for (const pump of this.#pumps.values()) pump.stop();
@@ -185,7 +207,8 @@ export class AgentSession implements SessionEvents {
   }
 
   #mayResume(hello: ResumeHello, nonce: string, carrier: Carrier): boolean {
-    if (this.session.closed || hello.lane > this.session.lanes.length || hello.lane >= this.#parts.maxLanes) return false;
+    if (this.session.closed || hello.lane > this.session.lanes.length || hello.lane >= this.#parts.maxLanes)
+      return false;
     const keyingMaterial = this.#secret.bound ? carrier.keyingMaterial() : undefined;
     if (this.#secret.bound && keyingMaterial === undefined) return false;
     const expected = proveResume(this.#secret.key, 'agent', { ...hello, nonce, keyingMaterial });
@@ -228,9 +251,17 @@ export class AgentSession implements SessionEvents {
     if (this.#pumps.size > 0) return;
     this.#detachedAt = monotonicNow();
     this.#parts.counters.sessionsDetached += 1;
-    this.#parts.log.info({ event: 'session detached', session: this.id.slice(0, 8), identity: this.who.identity, reason: reason?.detail ?? 'closed' });
+    this.#parts.log.info({
+      event: 'session detached',
+      session: this.id.slice(0, 8),
+      identity: this.who.identity,
+      reason: reason?.detail ?? 'closed',
+    });
     this.tunnels.suspend();
-    this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', `away for ${this.#parts.graceMs} ms`), this.#parts.graceMs);
+    this.#graceTimer = setTimeout(
+      () => this.close('SESSION_LOST', `away for ${this.#parts.graceMs} ms`),
+      this.#parts.graceMs,
+    );
   }
 
   #onViolation(error: PortholeError): void {

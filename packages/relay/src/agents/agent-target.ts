@@ -28,6 +28,10 @@ export class AgentTarget implements Target {
   }
 
   openRaw(opening: RawOpening, sink: StreamSink): Stream {
-    return this.#session.openStream({ kind: STREAM_KIND.raw, tunnelId: this.#tunnelId, block: encodeRaw(opening) }, sink, false);
+    return this.#session.openStream(
+      { kind: STREAM_KIND.raw, tunnelId: this.#tunnelId, block: encodeRaw(opening) },
+      sink,
+      false,
+    );
   }
 }

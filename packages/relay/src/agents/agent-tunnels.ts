@@ -77,13 +77,18 @@ export class AgentTunnels {
 
   claim(message: ClaimMessage): void {
     const { id, protocol } = message;
-    if (this.#tunnels.has(id) || this.#pending.has(id)) throw new PortholeError('PROTOCOL_ERROR', `tunnel ${id} exists`);
+    if (this.#tunnels.has(id) || this.#pending.has(id))
+      throw new PortholeError('PROTOCOL_ERROR', `tunnel ${id} exists`);
     if (this.#tunnels.size + this.#undecided >= MAX_CLAIMS) {
       this.#refuse(id, { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${MAX_CLAIMS}` });
       return;
     }
     if (protocol !== 'http' && protocol !== 'tcp' && !(protocol === 'tls' && this.#parts.hasTls)) {
-      this.#refuse(id, { ok: false, code: 'NOT_SUPPORTED', detail: protocol === 'tls' ? 'tls: the relay has no https address' : protocol });
+      this.#refuse(id, {
+        ok: false,
+        code: 'NOT_SUPPORTED',
+        detail: protocol === 'tls' ? 'tls: the relay has no https address' : protocol,
+      });
       return;
     }
     const denied = this.#clientCaDenied(message);
@@ -136,10 +141,17 @@ export class AgentTunnels {
 
   #clientCaDenied({ clientCa, protocol }: ClaimMessage): Denied | undefined {
     if (clientCa === undefined) return undefined;
-    if (protocol !== 'http') return { ok: false, code: 'NOT_SUPPORTED', detail: 'certificates of visitors: on HTTP tunnels only' };
+    if (protocol !== 'http')
+      return { ok: false, code: 'NOT_SUPPORTED', detail: 'certificates of visitors: on HTTP tunnels only' };
     if (!this.#parts.asksCertificates)
-      return { ok: false, code: 'NOT_SUPPORTED', detail: 'certificates of visitors: the relay must have an https address and redirect_http' };
-    return isCertificates(clientCa) ? undefined : { ok: false, code: 'CERTIFICATE_INVALID', detail: 'the authorities for visitors are no PEM certificates' };
+      return {
+        ok: false,
+        code: 'NOT_SUPPORTED',
+        detail: 'certificates of visitors: the relay must have an https address and redirect_http',
+      };
+    return isCertificates(clientCa)
+      ? undefined
+      : { ok: false, code: 'CERTIFICATE_INVALID', detail: 'the authorities for visitors are no PEM certificates' };
   }
 
   async #claimHost(pending: PendingClaim): Promise<Answer> {
@@ -147,13 +159,22 @@ export class AgentTunnels {
     const domain = (message.domain ?? this.#parts.domains[0] ?? '').toLowerCase();
     if (!this.#parts.domains.includes(domain)) return await this.#claimCustom(pending, domain);
     // Addresses have no subdomains.
-    if (isIP(domain) !== 0) return { ok: false, code: 'NOT_SUPPORTED', detail: 'the relay has no domain: use a TCP tunnel, or a domain of your own' };
+    if (isIP(domain) !== 0)
+      return {
+        ok: false,
+        code: 'NOT_SUPPORTED',
+        detail: 'the relay has no domain: use a TCP tunnel, or a domain of your own',
+      };
     if (message.name === undefined) return await this.#claimAnyHost(pending, domain);
     const parsed = parseName(message.name);
     if (!parsed.ok) return parsed;
     const permission = this.#parts.access.mayUseName(this.#who, parsed.name);
     if (!permission.ok) return permission;
-    return this.#stand(pending, await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${parsed.name}.${domain}` } }), parsed.name);
+    return this.#stand(
+      pending,
+      await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${parsed.name}.${domain}` } }),
+      parsed.name,
+    );
   }
 
   /** A domain that is not the relay's: the user's own, if DNS says so. */
@@ -165,7 +186,12 @@ export class AgentTunnels {
     if (customDomains === undefined || host === undefined || isAddressLiteral(host) || !host.includes('.') || isOurs)
       return { ok: false, code: 'NAME_NOT_ALLOWED', detail: `the relay has no domain ${domain.slice(0, 253)}` };
     // After a lost session the agent names what it had.
-    if (name !== undefined && name !== host) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'a domain of your own has no further name: leave --name out' };
+    if (name !== undefined && name !== host)
+      return {
+        ok: false,
+        code: 'NAME_NOT_ALLOWED',
+        detail: 'a domain of your own has no further name: leave --name out',
+      };
     if (this.#who.scope.names !== undefined) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: host };
     const permission = await customDomains.prove(this.#who.identity, host);
     if (!permission.ok) return permission;
@@ -177,7 +203,11 @@ export class AgentTunnels {
     for (let tried = 0; tried < NAME_TRIES; tried += 1) {
       const name = this.#makeUpName(domain);
       if (name === undefined) break;
-      const outcome = await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${name}.${domain}` }, vacant: true });
+      const outcome = await this.#parts.registry.claim({
+        ...this.#claimOf(pending),
+        address: { host: `${name}.${domain}` },
+        vacant: true,
+      });
       if (outcome.ok || outcome.code !== 'NAME_TAKEN') return this.#stand(pending, outcome, name);
     }
     return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'no free name that the token allows' };
@@ -189,7 +219,11 @@ export class AgentTunnels {
     const tries = message.port === undefined ? PORT_TRIES : 1;
     let denied: Denied = { ok: false, code: 'PORTS_EXHAUSTED', detail: '' };
     for (let tried = 0; tried < tries; tried += 1) {
-      const outcome = await portPool.claim(this.#claimOf(pending), message.port, (port) => access.mayUsePort(this.#who, port).ok);
+      const outcome = await portPool.claim(
+        this.#claimOf(pending),
+        message.port,
+        (port) => access.mayUsePort(this.#who, port).ok,
+      );
       if (!outcome.ok) return outcome;
       const port = 'port' in outcome.lease.address ? outcome.lease.address.port : 0;
       try {
@@ -198,7 +232,11 @@ export class AgentTunnels {
       } catch (error) {
         outcome.lease.release();
         portPool.avoid(port);
-        denied = { ok: false, code: 'PORT_TAKEN', detail: `${port}: ${error instanceof PortholeError ? error.detail : 'cannot listen'}` };
+        denied = {
+          ok: false,
+          code: 'PORT_TAKEN',
+          detail: `${port}: ${error instanceof PortholeError ? error.detail : 'cannot listen'}`,
+        };
         continue;
       }
       return this.#stand(pending, outcome, String(port));
@@ -225,7 +263,8 @@ export class AgentTunnels {
       const random = this.#names.nextFree((name) => registry.resolveHost(`${name}.${domain}`).state === 'unknown');
       const fitted = random === undefined ? undefined : access.fitName(this.#who, random);
       if (fitted === undefined) return undefined;
-      if (access.mayUseName(this.#who, fitted).ok && registry.resolveHost(`${fitted}.${domain}`).state === 'unknown') return fitted;
+      if (access.mayUseName(this.#who, fitted).ok && registry.resolveHost(`${fitted}.${domain}`).state === 'unknown')
+        return fitted;
     }
     return undefined;
   }
@@ -295,7 +334,8 @@ export class AgentTunnels {
   #giveBack(lease: Lease): void {
     const { registry, publicPorts } = this.#parts;
     lease.release();
-    if ('port' in lease.address && registry.resolvePort(lease.address.port).state === 'unknown') publicPorts.close(lease.address.port);
+    if ('port' in lease.address && registry.resolvePort(lease.address.port).state === 'unknown')
+      publicPorts.close(lease.address.port);
   }
 
   #unexpected(error: unknown): Denied {

@@ -42,6 +42,10 @@ export class RelayHandshake implements CarrierReceiver {
     this.#onOver = onOver;
   }
 
+  get remoteAddress(): string {
+    return this.#carrier.remoteAddress;
+  }
+
   start(): void {
     this.#carrier.receiver = this;
     this.#timer = setTimeout(() => this.#refuse('HANDSHAKE_TIMEOUT', ''), this.#parts.limits.handshakeTimeoutMs);
@@ -58,7 +62,8 @@ export class RelayHandshake implements CarrierReceiver {
       if (this.#heard) throw new PortholeError('PROTOCOL_ERROR', 'bytes before the welcome');
       const read = this.#reader.feed(chunk);
       if (read === undefined) return;
-      if (read.message.type !== 'hello' || read.rest.length > 0) throw new PortholeError('PROTOCOL_ERROR', 'expected one hello');
+      if (read.message.type !== 'hello' || read.rest.length > 0)
+        throw new PortholeError('PROTOCOL_ERROR', 'expected one hello');
       this.#heard = true;
       this.#onHello(read.message.value);
     } catch (error) {
@@ -73,7 +78,8 @@ export class RelayHandshake implements CarrierReceiver {
   }
 
   #onHello(hello: Hello): void {
-    if (commonVersion([hello.version]) === undefined) throw new PortholeError('VERSION_UNSUPPORTED', `relay ${PROTOCOL_VERSION}, agent ${hello.version}`);
+    if (commonVersion([hello.version]) === undefined)
+      throw new PortholeError('VERSION_UNSUPPORTED', `relay ${PROTOCOL_VERSION}, agent ${hello.version}`);
     if (hello.mode === 'resume') {
       this.#resume(hello);
       return;
@@ -97,7 +103,9 @@ export class RelayHandshake implements CarrierReceiver {
     const { handover } = this.#parts;
     if (handover === undefined || hello.node === undefined) return false;
     const heard = { hello, nonce: this.#nonce };
-    const isPassed = handover.pass(this.#carrier, hello.node, heard, () => this.#refuse('SESSION_GONE', 'its process has ended'));
+    const isPassed = handover.pass(this.#carrier, hello.node, heard, () =>
+      this.#refuse('SESSION_GONE', 'its process has ended'),
+    );
     if (!isPassed) return false;
     this.#parts.log.info({ event: 'carrier passed on', session: hello.session.slice(0, 8), to: hello.node });
     this.#finish();
@@ -111,13 +119,17 @@ export class RelayHandshake implements CarrierReceiver {
     const standing = this.#sessions.get(hello.session);
     if (standing !== undefined) {
       // The agent never heard that this session began, so it says hello again; anybody else has no business with it.
-      if (standing.who.identity !== who.identity || !standing.untouched) throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
+      if (standing.who.identity !== who.identity || !standing.untouched)
+        throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
       standing.close('SESSION_REPLACED');
     }
-    if (this.#sessions.size >= this.#parts.limits.maxSessions) throw new PortholeError('RELAY_FULL', `${this.#sessions.size} sessions`);
+    if (this.#sessions.size >= this.#parts.limits.maxSessions)
+      throw new PortholeError('RELAY_FULL', `${this.#sessions.size} sessions`);
     const keyingMaterial = this.#carrier.keyingMaterial();
     const bound =
-      keyingMaterial !== undefined && hello.binding !== undefined && sameProof(hello.binding, proveBinding(keyingMaterial, this.#nonce));
+      keyingMaterial !== undefined &&
+      hello.binding !== undefined &&
+      sameProof(hello.binding, proveBinding(keyingMaterial, this.#nonce));
     const random = randomBytes(RANDOM_BYTES).toString('base64url');
     const key = deriveSessionKey(hello.session, hello.random, random, bound ? keyingMaterial : undefined);
     const session = new AgentSession(hello.session, who, { key, bound }, this.#parts, (over) => {
@@ -134,7 +146,18 @@ export class RelayHandshake implements CarrierReceiver {
       address: this.#carrier.remoteAddress,
       software: hello.software.slice(0, 64),
     });
-    session.begin(this.#carrier, encodeWelcome({ ...this.#parts.welcome(who), lane: 0, epoch: 0, received: 0, random, bound, ...nodeOf(this.#parts) }));
+    session.begin(
+      this.#carrier,
+      encodeWelcome({
+        ...this.#parts.welcome(who),
+        lane: 0,
+        epoch: 0,
+        received: 0,
+        random,
+        bound,
+        ...nodeOf(this.#parts),
+      }),
+    );
   }
 
   #refuseError(error: unknown): void {

@@ -157,7 +157,9 @@ function* faultsOfWhole(
   yield* tlsFaults(config, values, fault);
   const repeated = config.domains.find((domain, index) => config.domains.indexOf(domain) !== index);
   if (repeated !== undefined) yield fault('domain', `${repeated} is given twice`);
-  const taken = [config.http.port, config.tls?.listen.port, config.admin?.port].find((port) => port !== undefined && holds(config, port));
+  const taken = [config.http.port, config.tls?.listen.port, config.admin?.port].find(
+    (port) => port !== undefined && holds(config, port),
+  );
   if (taken !== undefined) yield fault('tcp.ports', `port ${taken} is among them, but the relay itself listens there`);
   if (
     config.admin !== undefined &&

@@ -280,7 +280,7 @@ const OPTIONS = {
   'limits.max_visitors_per_address': option(
     count(1, 10_000_000),
     2000,
-    'Connections of one visitor’s address; trusted proxies are exempt.',
+    'Connections of one visitor’s address (of one /64 with IPv6); trusted proxies are exempt.',
     FILE_ONLY,
   ),
   'limits.max_waiting': option(
@@ -291,7 +291,7 @@ const OPTIONS = {
   ),
   'limits.max_waiting_per_tunnel': option(count(0, 1_000_000), 256, 'The same for one tunnel.', FILE_ONLY),
   'limits.max_head_bytes': option(
-    size(1024, 16 * 1024 ** 2),
+    size(1024, 64 * 1024),
     64 * 1024,
     'Size of a request’s head; past it 431 `HEAD_TOO_LARGE`.',
     FILE_ONLY,

@@ -65,7 +65,10 @@ export function* tlsFaults(
     return;
   }
   if (tls.acme === undefined && tls.certificates.length === 0 && !tls.selfSigned)
-    yield fault('https', 'needs certificates: set `acme.email`, `tls.certificates`, or `tls.self_signed: true` to try things out');
+    yield fault(
+      'https',
+      'needs certificates: set `acme.email`, `tls.certificates`, or `tls.self_signed: true` to try things out',
+    );
   if (tls.acme?.challenge === 'dns-01' && tls.dns === undefined)
     yield fault('acme.challenge', 'dns-01 needs `dns.zone`');
   if (tls.acme?.challenge === 'http-01' && !tls.redirectHttp)

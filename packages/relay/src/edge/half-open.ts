@@ -3,7 +3,7 @@
  * room, the one who has taken longest goes: an honest visitor needs one round trip, a hoarder only has time.
  */
 import type * as net from 'node:net';
-import { sourceOf } from './visitor-source.ts';
+import { sourceOf } from '../access/source-of.ts';
 
 export interface HalfOpenLimits {
   /** In all; each may hold some tens of kilobytes. */
@@ -38,7 +38,8 @@ export class HalfOpenSockets {
     const { max, maxPerAddress } = this.#limits;
     const same = this.#bySource.get(source);
     const crowded = same !== undefined && same.size >= maxPerAddress ? same : undefined;
-    const oldest = crowded?.values().next().value ?? (this.#all.size >= max ? this.#all.keys().next().value : undefined);
+    const oldest =
+      crowded?.values().next().value ?? (this.#all.size >= max ? this.#all.keys().next().value : undefined);
     if (oldest !== undefined) this.#evict(oldest);
     this.#all.set(socket, source);
     const place = this.#bySource.get(source);

@@ -75,7 +75,9 @@ export class RedirectDoor {
     if (target.startsWith(CHALLENGE_PREFIX) && request.method === 'GET') {
       const body = await this.#parts.challengeAnswer(target);
       if (body !== undefined) {
-        response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': body.length }).end(body);
+        response
+          .writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': body.length })
+          .end(body);
         return;
       }
     }

@@ -6,7 +6,9 @@ const block = (...fields: string[]): string => encodeResponse({ status: 200, rea
 
 describe('a response from an agent', () => {
   it('with one length goes on as it came', () => {
-    const response = soundResponse(block('Server', 'x: y', 'content-LENGTH', '35', 'X-Empty', '', 'set-cookie', '\xe4=1'));
+    const response = soundResponse(
+      block('Server', 'x: y', 'content-LENGTH', '35', 'X-Empty', '', 'set-cookie', '\xe4=1'),
+    );
     expect(response).toMatchObject({ status: 200, reason: 'OK', plainLength: 35 });
     expect(response?.lines).toBe('Server: x: y\r\ncontent-LENGTH: 35\r\nX-Empty: \r\nset-cookie: \xe4=1\r\n');
     expect(response?.fields).toEqual(['Server', 'x: y', 'content-LENGTH', '35', 'X-Empty', '', 'set-cookie', '\xe4=1']);
@@ -19,9 +21,16 @@ describe('a response from an agent', () => {
     ['an odd length', block('Content-Length', '+5')],
     ['a length with a leading zero', block('Content-Length', '05')],
     ['a length of twenty digits', block('Content-Length', '99999999999999999999')],
-    ...['Connection', 'Transfer-Encoding', 'Keep-Alive', 'TE', 'Upgrade', 'Alt-Svc', 'Proxy_Connection', 'Porthole-Error'].map(
-      (name): [string, string] => [name, block('Content-Length', '5', name, 'x')],
-    ),
+    ...[
+      'Connection',
+      'Transfer-Encoding',
+      'Keep-Alive',
+      'TE',
+      'Upgrade',
+      'Alt-Svc',
+      'Proxy_Connection',
+      'Porthole-Error',
+    ].map((name): [string, string] => [name, block('Content-Length', '5', name, 'x')]),
   ])('with %s is taken apart', (_what, text) => {
     expect(soundResponse(text)).toBeDefined();
     expect(soundResponse(text)?.plainLength).toBeUndefined();

@@ -28,10 +28,10 @@ export class SoundResponse implements ExchangeResponse {
   constructor(block: string, parts: RegExpExecArray) {
     const reason = parts[2] as string;
     const length = parts[3];
-    this.status = Number(parts[1]);
+    this.status = numberOf(parts[1] as string);
     this.reason = reason;
     this.lines = block.slice(5 + reason.length);
-    this.plainLength = length === undefined ? undefined : Number(length);
+    this.plainLength = length === undefined ? undefined : numberOf(length);
   }
 
   get fields(): Fields {
@@ -44,4 +44,11 @@ export class SoundResponse implements ExchangeResponse {
 export function soundResponse(block: string): SoundResponse | undefined {
   const parts = PLAIN_BLOCK.exec(block) ?? RESPONSE_BLOCK.exec(block);
   return parts === null ? undefined : new SoundResponse(block, parts);
+}
+
+/** Of digits only. `Number` leaves compiled code for a string that was just cut out of another. */
+function numberOf(digits: string): number {
+  let number = 0;
+  for (let i = 0; i < digits.length; i++) number = number * 10 + digits.charCodeAt(i) - 0x30;
+  return number;
 }

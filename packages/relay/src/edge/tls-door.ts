@@ -20,7 +20,7 @@ import { type PeekOutcome, peekOpening, standFor } from './opening-peek.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { type TlsCounters } from './tls-counters.ts';
 import { plainAddress, type TrustedAddresses } from './trusted-addresses.ts';
-import { sourceOf } from './visitor-source.ts';
+import { sourceOf } from '../access/source-of.ts';
 import { VisitorTls } from './visitor-tls.ts';
 
 export interface TlsDoorParts extends EdgeParts {
@@ -161,7 +161,13 @@ export class TlsDoor {
     if (now < this.#nextComplaintAt) return;
     this.#nextComplaintAt = now + COMPLAINT_EVERY_MS;
     const from = plainAddress(socket.remoteAddress);
-    log.warn({ event: 'bad proxy header', code: 'BAD_PROXY_HEADER', fault, from, total: tlsCounters.badProxyHeadersTotal });
+    log.warn({
+      event: 'bad proxy header',
+      code: 'BAD_PROXY_HEADER',
+      fault,
+      from,
+      total: tlsCounters.badProxyHeadersTotal,
+    });
   }
 
   #heard(socket: net.Socket, hello: ClientHello, proxy: ProxyHeader | undefined): void {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HalfOpenSockets } from './half-open.ts';
 import { TrustedAddresses } from './trusted-addresses.ts';
 import { VisitorLimits } from './visitor-limits.ts';
-import { sourceOf } from './visitor-source.ts';
+import { sourceOf } from '../access/source-of.ts';
 
 describe('who counts as one visitor', () => {
   it.each([

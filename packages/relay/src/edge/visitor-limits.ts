@@ -1,6 +1,6 @@
 /** How many connections visitors may hold, in all and per address (with IPv6, per network). Counts every door's. */
 import type { TrustedAddresses } from './trusted-addresses.ts';
-import { sourceOf } from './visitor-source.ts';
+import { sourceOf } from '../access/source-of.ts';
 
 export class VisitorLimits {
   readonly #max: number;

@@ -81,7 +81,8 @@ function parseLease(key: string, value: JsonValue): RecordedLease | undefined {
   if (typeof identity !== 'string' || typeof epoch !== 'number') return undefined;
   if (key.startsWith(HOST_PREFIX)) {
     const raw = 'raw' in value && value['raw'] === true ? { raw: true } : {};
-    const clientCa = 'client_ca' in value && typeof value['client_ca'] === 'string' ? { clientCa: value['client_ca'] } : {};
+    const clientCa =
+      'client_ca' in value && typeof value['client_ca'] === 'string' ? { clientCa: value['client_ca'] } : {};
     return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch, ...raw, ...clientCa };
   }
   const port = Number(key.slice(PORT_PREFIX.length));

@@ -25,7 +25,9 @@ describe('PortPool', () => {
       new LocalRouteRegistry(),
     );
     expect(pool.size).toBe(5);
-    const ports = await Promise.all(Array.from({ length: 5 }, () => portOf(pool.claim(claimBy('ann'), undefined, all))));
+    const ports = await Promise.all(
+      Array.from({ length: 5 }, () => portOf(pool.claim(claimBy('ann'), undefined, all))),
+    );
     expect(ports.sort((a, b) => a - b)).toEqual([7000, 7001, 7002, 7003, 7004]);
     expect(await pool.claim(claimBy('ann'), undefined, all)).toMatchObject({ ok: false, code: 'PORTS_EXHAUSTED' });
   });
@@ -55,8 +57,12 @@ describe('PortPool', () => {
   it('goes by what the token allows', async () => {
     const pool = new PortPool([{ first: 7000, last: 7009 }], new LocalRouteRegistry());
     expect(await portOf(pool.claim(claimBy('ann'), undefined, (port) => port === 7005))).toBe(7005);
-    expect(await pool.claim(claimBy('ann'), undefined, (port) => port === 7005)).toMatchObject({ code: 'PORTS_EXHAUSTED' });
-    expect(await pool.claim(claimBy('ann'), undefined, (port) => port === 80)).toMatchObject({ code: 'PORT_NOT_ALLOWED' });
+    expect(await pool.claim(claimBy('ann'), undefined, (port) => port === 7005)).toMatchObject({
+      code: 'PORTS_EXHAUSTED',
+    });
+    expect(await pool.claim(claimBy('ann'), undefined, (port) => port === 80)).toMatchObject({
+      code: 'PORT_NOT_ALLOWED',
+    });
   });
 
   it('passes over ports another program holds until nothing else is left', async () => {

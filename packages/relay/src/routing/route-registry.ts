@@ -174,16 +174,25 @@ export class LocalRouteRegistry implements RouteRegistry {
     slot.clientCa = claim.clientCa;
     slot.add(holder);
     this.#count(claim.identity, 1);
-    this.#journal?.held({ address: slot.address, identity: slot.identity, epoch: holder.epoch, raw: slot.raw, clientCa: slot.clientCa });
+    this.#journal?.held({
+      address: slot.address,
+      identity: slot.identity,
+      epoch: holder.epoch,
+      raw: slot.raw,
+      clientCa: slot.clientCa,
+    });
     this.#waitRoom.dismiss(slot, () => slot.resolve());
     this.#onChanged(slot);
     const { address, identity } = claim;
-    return new LocalLease({ address, identity, epoch: holder.epoch }, {
-      suspend: () => this.#suspend(slot, holder),
-      restore: () => this.#restore(slot, holder),
-      retire: () => this.#retire(slot, holder),
-      release: () => this.#drop(slot, holder),
-    });
+    return new LocalLease(
+      { address, identity, epoch: holder.epoch },
+      {
+        suspend: () => this.#suspend(slot, holder),
+        restore: () => this.#restore(slot, holder),
+        retire: () => this.#retire(slot, holder),
+        release: () => this.#drop(slot, holder),
+      },
+    );
   }
 
   #replace(slot: Slot): readonly Holder[] {
@@ -262,7 +271,12 @@ export class LocalRouteRegistry implements RouteRegistry {
 
 /** Only those share who both said so. */
 function joinsPool(slot: Slot, claim: Claim): boolean {
-  return claim.pool && slot.raw === (claim.raw === true) && slot.clientCa === claim.clientCa && slot.holders.every((holder) => holder.claim.pool);
+  return (
+    claim.pool &&
+    slot.raw === (claim.raw === true) &&
+    slot.clientCa === claim.clientCa &&
+    slot.holders.every((holder) => holder.claim.pool)
+  );
 }
 
 function nameOf(address: Address): string {

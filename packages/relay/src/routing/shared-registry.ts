@@ -98,7 +98,16 @@ export class SharedRouteRegistry implements RouteRegistry {
   async claim(claim: Claim): Promise<ClaimOutcome> {
     if (this.#closed) return { ok: false, code: 'GOING_AWAY', detail: '' };
     const { address, identity, pool, maxTunnels, target } = claim;
-    const request = { address, identity, pool, maxTunnels, label: target.label, vacant: claim.vacant === true, raw: claim.raw === true, clientCa: claim.clientCa };
+    const request = {
+      address,
+      identity,
+      pool,
+      maxTunnels,
+      label: target.label,
+      vacant: claim.vacant === true,
+      raw: claim.raw === true,
+      clientCa: claim.clientCa,
+    };
     const reply = await this.#options.link.claim(request, (lease) => this.#own.set(lease, { claim, away: false }));
     return reply.ok ? { ok: true, lease: this.#lease(reply.lease, claim) } : reply;
   }

@@ -1,7 +1,15 @@
 /** The relay's account with a certificate authority: its key and address are in the store and shared by all processes. */
 import { createHash, createPrivateKey } from 'node:crypto';
 import type { Store } from '../store/store.ts';
-import { type AccountRequest, AcmeApi, AcmeHttp, type AcmeTransport, createKeyPair, keyToPem, stringOf } from '@porthole/acme';
+import {
+  type AccountRequest,
+  AcmeApi,
+  AcmeHttp,
+  type AcmeTransport,
+  createKeyPair,
+  keyToPem,
+  stringOf,
+} from '@porthole/acme';
 
 export interface AcmeAccountOptions {
   readonly store: Store;

@@ -5,7 +5,16 @@
 import { createHash } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { JsonValue, Store } from '../store/store.ts';
-import { addressToBytes, type ChallengeSolver, type ChallengeTask, type ChallengeType, createChallengeCertificate, type Identifier, numberOf, stringOf } from '@porthole/acme';
+import {
+  addressToBytes,
+  type ChallengeSolver,
+  type ChallengeTask,
+  type ChallengeType,
+  createChallengeCertificate,
+  type Identifier,
+  numberOf,
+  stringOf,
+} from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
 export const challengePathPrefix = '/.well-known/acme-challenge/';

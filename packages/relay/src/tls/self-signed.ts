@@ -9,7 +9,11 @@ const lifeMs = 365 * dayMs;
 const renewBeforeMs = 30 * dayMs;
 
 /** The one in the store if it is for these names and not about to end, else a new one. */
-export async function keptSelfSigned(store: Store, names: readonly string[], nowMs: number): Promise<ServedCertificate> {
+export async function keptSelfSigned(
+  store: Store,
+  names: readonly string[],
+  nowMs: number,
+): Promise<ServedCertificate> {
   const document = await store.get(storeKey);
   const standing = usable(stringOf(document?.value, 'keyPem'), stringOf(document?.value, 'chainPem'), names, nowMs);
   if (standing !== undefined) return standing;

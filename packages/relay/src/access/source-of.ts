@@ -1,4 +1,4 @@
-/** What counts as one visitor where connections are counted: whoever has one IPv6 address has a network of them. */
+/** Who counts as one where connections are counted: whoever has one IPv6 address has a network of them. */
 import { addressToBytes } from '@porthole/acme';
 
 /** Bytes of the prefix that every network gets at least (RFC 6177, RFC 7421). */
