@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { answersAndCloses, closesAtOnce, diesInBody, diesInChunks, refusingPort, speaks } from './bad-origin.ts';
 import { installed, missing } from './debian.ts';
 import { startOrigin } from './origin.ts';
-import { commandLine, openFiles, openSockets, residentBytes } from './process-usage.ts';
+import { commandLine, isRunning, openFiles, openSockets, residentBytes } from './process-usage.ts';
 import { Program, runProgram } from './program.ts';
 import { patternBody, patternSha256, patternSlice, seededRandom } from './random.ts';
 import { plainAnswer, startRawOrigin } from './raw-origin.ts';
@@ -169,6 +170,22 @@ describe('programs', () => {
     const program = new Program(node(`${child}; console.log("up"); setInterval(() => {}, 1000)`));
     await program.waitForLine('up', (line) => line === 'up' || undefined);
     await expect(program.close()).rejects.toThrow(/left 1 process\(es\) behind/);
+  });
+
+  it('end with a test runner that is killed', async () => {
+    const here = fileURLToPath(new URL('program.ts', import.meta.url));
+    const child = `{ name: 'child', command: process.execPath, args: ['-e', 'console.log(1); setInterval(() => {}, 1000)'] }`;
+    const code = `import { Program } from ${JSON.stringify(here)};
+      const program = new Program(${child});
+      await program.waitForLine('up', (line) => line);
+      console.log('child', program.pid);
+      setInterval(() => {}, 1000);`;
+    const runner = new Program(node('', { args: ['--input-type=module', '-e', code] }));
+    const pid = Number(await runner.waitForLine('the child', (line) => /^child (\d+)/.exec(line)?.[1]));
+    expect(isRunning(pid)).toBe(true);
+    await runner.kill();
+    await until('the child is gone', () => !isRunning(pid));
+    await runner.close();
   });
 
   it('fail the wait when they end first, with what they said', async () => {

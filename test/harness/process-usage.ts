@@ -52,3 +52,12 @@ export function processesWith(variable: string, value: string): number[] {
   }
   return found;
 }
+
+/** Whether a process runs still; one that has ended and waits to be reaped does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { installed } from './debian.ts';
 import { commandLine, processesWith } from './process-usage.ts';
 import { DEFAULT_DEADLINE_MS, until, within } from './until.ts';
 
@@ -51,7 +52,8 @@ export class Program {
     this.name = options.name;
     this.#options = options;
     this.#mark = randomUUID();
-    this.child = spawn(options.command, options.args, {
+    const [command, ...args] = endingWithUs([options.command, ...options.args]);
+    this.child = spawn(command, args, {
       cwd: options.cwd,
       env: { ...cleanEnvironment(), NODE_COMPILE_CACHE: COMPILE_CACHE, [MARK]: this.#mark, ...options.env },
       stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
@@ -210,4 +212,10 @@ function commandLineIfThere(pid: number): string {
   } catch {
     return '';
   }
+}
+
+/** A test runner that is killed cannot stop what it started: the kernel does, where it can be told to (Linux). */
+function endingWithUs(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  const setpriv = installed('setpriv');
+  return setpriv === undefined ? command : [setpriv, '--pdeathsig', 'KILL', ...command];
 }
