@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 const fromSource = {
   root,
   resolve: { conditions: [SOURCE] },
-  ssr: { resolve: { conditions: [SOURCE, 'node', 'import', 'default'], externalConditions: [SOURCE] } },
+  ssr: { resolve: { conditions: [SOURCE, 'node', 'default'], externalConditions: [SOURCE] } },
 };
 
 export default defineConfig({

@@ -21,6 +21,8 @@ export class RequestWriter implements Flushable {
   #socket: Duplex | undefined;
   #headSent = false;
   #raw = false;
+  /** After a 101, or of a raw visitor: the socket has been told that no more comes. */
+  #endGiven = false;
   #dropping = false;
   #pending: (string | Buffer)[] = [];
   /** Body bytes in `#pending`. */
@@ -43,7 +45,7 @@ export class RequestWriter implements Flushable {
 
   /** All of the request has been handed to the socket. */
   get finished(): boolean {
-    return this.ended && this.#headSent && this.#pending.length === 0;
+    return this.ended && this.#headSent && this.#pending.length === 0 && (!this.#raw || this.#endGiven);
   }
 
   /** A request without a body is written at once; others wait for their first bytes until the end of the turn. */
@@ -143,7 +145,10 @@ export class RequestWriter implements Flushable {
 
   #finish(socket: Duplex): void {
     if (!this.ended) return;
-    if (this.#raw) socket.end();
+    if (this.#raw) {
+      this.#endGiven = true;
+      socket.end();
+    }
     this.#onSent();
   }
 

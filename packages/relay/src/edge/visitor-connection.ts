@@ -1,7 +1,7 @@
 /**
  * One visitor's connection: turns bytes into requests, one at a time, and runs an exchange for each. Reads ahead a
  * bounded part of what follows, keeps the time-outs, and leaves HTTP for a raw pipe or hands the socket to the agents' door.
- * One state machine in one file: what an event means depends on what the connection is doing.
+ * One piece, a state machine: what an event means depends on what the connection is doing.
  */
 import type * as net from 'node:net';
 import {

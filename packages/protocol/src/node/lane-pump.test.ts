@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { PortholeError } from './errors.ts';
-import { encodeFrame, FRAME } from './frame.ts';
-import type { Lane } from './lane.ts';
-import { type Carrier, type CarrierReceiver, LanePump } from './node.ts';
-import { Session } from './session.ts';
+import type { PortholeError } from '../errors.ts';
+import { encodeFrame, FRAME } from '../frame.ts';
+import type { Lane } from '../lane.ts';
+import { type Carrier, type CarrierReceiver, LanePump } from '../node.ts';
+import { Session } from '../session.ts';
 
 const HEARTBEAT_MS = 1_000;
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { type CarrierReceiver, WebSocketCarrier, type WebSocketLike } from './node.ts';
+import { type CarrierReceiver, WebSocketCarrier, type WebSocketLike } from '../node.ts';
 
 /** Like `ws`: a pause stops reading, not the messages of the read under way. */
 class FakeWebSocket extends EventEmitter implements WebSocketLike {

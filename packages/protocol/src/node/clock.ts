@@ -1,0 +1,6 @@
+/** The clock that sessions are given. */
+
+/** Monotonic milliseconds. */
+export function monotonicNow(): number {
+  return performance.now();
+}
