@@ -152,7 +152,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       session,
       setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS),
     );
-    setTimeout(() => this.#forget(session), Math.min(leftMs, MAX_TIMER_MS)).unref();
+    // A little later than the relay's own end, so that it is the relay that tells its visitors.
+    setTimeout(() => this.#forget(session), Math.min(leftMs + LEAVING_PATIENCE_MS, MAX_TIMER_MS)).unref();
     // A relay that sends us away again and again must not make us hold a session for each time.
     const [oldest] = this.#leaving.keys();
     if (this.#leaving.size > MAX_LEAVING && oldest !== undefined) this.#forget(oldest);
@@ -237,6 +238,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 }
 
+const LEAVING_PATIENCE_MS = 5_000;
 const LEAVING_CHECK_MS = 200;
 const LEAVING_IDLE_LOOKS = 50;
 /** Sessions that are left at once; the oldest gives way. */

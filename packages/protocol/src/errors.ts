@@ -1,5 +1,5 @@
 /**
- * Every failure that can reach a person or cross the wire, in one closed table.
+ * One table in one piece: every failure that can reach a person or cross the wire, in one closed table.
  * A code is never reused or renumbered; a retired one stays here, marked. `docs/errors.md` is generated from it.
  */
 
