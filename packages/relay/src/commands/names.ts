@@ -1,9 +1,11 @@
 /** `porthole-relay name …` */
+import { setTimeout } from 'node:timers/promises';
 import { PortholeError } from '@porthole/protocol';
 import { ReservedNames } from '../access/reserved-names.ts';
 import { checkUser } from '../access/token-registry.ts';
 import { parseName } from '../routing/names.ts';
 import type { Flags } from './settle.ts';
+import { STORE_POLL_MS } from '../store/sqlite-store.ts';
 import { formatTable } from './table.ts';
 import { withStore } from './with-store.ts';
 import type { World } from './world.ts';
@@ -17,6 +19,8 @@ export async function reserveName(wanted: string, flags: Flags, world: World): P
       'NAME_RESERVED',
       `${name} is kept for ${outcome.user}; \`porthole-relay name release ${name}\` frees it`,
     );
+  // When this command is over, a relay that runs knows of it: it looks at the store that often.
+  await setTimeout(2 * STORE_POLL_MS);
   world.note(`${name} is kept for ${user}.`);
 }
 

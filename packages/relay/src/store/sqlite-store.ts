@@ -9,6 +9,9 @@ import { openDatabase, storeFailure } from './sqlite-database.ts';
 import { checkKey, encodeDocument } from './store.ts';
 import type { JsonValue, Store, StoreChange, StoredDocument, WriteOutcome } from './store.ts';
 
+/** How often a store looks for what other processes have written, in milliseconds. */
+export const STORE_POLL_MS = 250;
+
 export interface SqliteStoreOptions {
   /** Past this the store refuses to grow (STORE_FAILED). Default: no limit but the disk's. */
   readonly maxBytes?: number;
@@ -158,7 +161,7 @@ export class SqliteStore implements Store {
       this.#dataVersion = this.#readDataVersion();
       this.#seenRevision = (this.#statements.revision.get() as { value: number }).value;
     });
-    this.#pollTimer = setInterval(() => this.#poll(), this.#options.pollMs ?? 250);
+    this.#pollTimer = setInterval(() => this.#poll(), this.#options.pollMs ?? STORE_POLL_MS);
     // Watching alone is no reason for a process to stay.
     this.#pollTimer.unref();
   }
