@@ -89,7 +89,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     this.#wakeWatch.stop();
     clearTimeout(this.#restartTimer);
     const session = this.#current;
-    if (session?.established === true && session.streamCount > 0 && drainMs > 0) {
+    // Also without anything under way: the relay may just be sending a visitor here.
+    if (session?.established === true && drainMs > 0) {
       session.goAway(drainMs);
       await untilIdle(session, drainMs);
     }
@@ -117,7 +118,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   onOpen(_session: LinkSession, opening: StreamOpening, stream: Stream): StreamSink {
     const tunnel = this.#tunnels.get(opening.tunnelId);
     if (tunnel === undefined) {
-      stream.reset('TUNNEL_NOT_FOUND', 'the agent has closed this tunnel');
+      // The relay did not know yet when it sent the visitor; it may try somebody else.
+      stream.reset('GOING_AWAY', 'the agent has closed this tunnel');
       return NO_SINK;
     }
     if (opening.kind === STREAM_KIND.raw) return tunnel.origin.openRaw(decodeRaw(opening.block), stream);
@@ -265,12 +267,14 @@ const NO_SINK: StreamSink = {
   onWritable: () => {},
 };
 
-/** Resolves when the session has no stream left, or after `limitMs`. */
+/** Resolves when the session has had no stream at two looks in a row, or after `limitMs`. */
 function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
     const started = performance.now();
+    let idleLooks = 0;
     const timer = setInterval(() => {
-      if (session.streamCount > 0 && performance.now() - started < limitMs) return;
+      idleLooks = session.streamCount > 0 ? 0 : idleLooks + 1;
+      if (idleLooks < 2 && performance.now() - started < limitMs) return;
       clearInterval(timer);
       resolve();
     }, LEAVING_CHECK_MS / 4);
