@@ -40,10 +40,17 @@ function runSource(node) {
     stdio: 'inherit',
   });
   // A Ctrl-C at the terminal reaches the child without us, too: it counts two within half a second as one.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  const passedOn = new Set();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => {
+      passedOn.add(signal);
+      child.kill(signal);
+    });
   child.on('error', (error) => fail(`${node} could not be started: ${error.message}`));
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1);
+    // Ours may meet a child that has just finished what the terminal asked of it, and listens no more.
+    if (passedOn.has(signal)) process.exit(0);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });
