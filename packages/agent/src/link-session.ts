@@ -55,8 +55,8 @@ export interface LinkSessionEvents {
   onFault(error: unknown): void;
 }
 
-/** Refusals that no later try will change. */
-const FINAL: ReadonlySet<ErrorCode> = new Set([
+/** Refusals that no later try and no new session will change. */
+export const FINAL_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'TOKEN_MISSING',
   'TOKEN_INVALID',
   'TOKEN_REVOKED',
@@ -346,7 +346,7 @@ export class LinkSession implements SessionEvents {
     if (this.#over) return;
     const reason =
       error instanceof PortholeError ? error : new PortholeError('INTERNAL', String(error), { cause: error });
-    if (FINAL.has(reason.code)) {
+    if (FINAL_REFUSALS.has(reason.code)) {
       this.close(reason.code, reason.detail);
       return;
     }

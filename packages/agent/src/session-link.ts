@@ -15,7 +15,8 @@ import {
   STREAM_KIND,
 } from '@porthole/protocol';
 import { Backoff } from './backoff.ts';
-import { type DialCarrier, LinkSession, type LinkSessionEvents, MAX_TIMER_MS } from './link-session.ts';
+import { deafSink } from './deaf-sink.ts';
+import { type DialCarrier, FINAL_REFUSALS, LinkSession, type LinkSessionEvents, MAX_TIMER_MS } from './link-session.ts';
 import type { Origin } from './origin.ts';
 import type { ConnectedInfo, LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
 import { soundRequest } from './sound-request.ts';
@@ -120,13 +121,13 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     if (tunnel === undefined) {
       // The relay did not know yet when it sent the visitor; it may try somebody else.
       stream.reset('GOING_AWAY', 'the agent has closed this tunnel');
-      return NO_SINK;
+      return deafSink(stream);
     }
     if (opening.kind === STREAM_KIND.raw) return tunnel.origin.openRaw(decodeRaw(opening.block), stream);
     const request = soundRequest(opening.block);
     if (request === undefined) {
       stream.reset('PROTOCOL_ERROR', 'a request that no visitor can have sent');
-      return NO_SINK;
+      return deafSink(stream);
     }
     return tunnel.origin.openExchange(request, stream);
   }
@@ -167,7 +168,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     this.#leaving.delete(session);
     if (session !== this.#current || this.#finished) return;
     this.#current = undefined;
-    if (FINAL_ENDS.has(reason.code)) {
+    if (FINAL_REFUSALS.has(reason.code)) {
       this.#finished = true;
       this.#wakeWatch.stop();
       this.#options.events.onFinished(reason);
@@ -248,24 +249,6 @@ const MAX_LEAVING = 8;
 
 /** Why an address that was merely given to us may be gone after a lost session. */
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);
-
-/** Ends of a session that no new one would change. */
-const FINAL_ENDS: ReadonlySet<ErrorCode> = new Set([
-  'TOKEN_MISSING',
-  'TOKEN_INVALID',
-  'TOKEN_REVOKED',
-  'VERSION_UNSUPPORTED',
-  'NOT_SUPPORTED',
-]);
-
-const NO_SINK: StreamSink = {
-  onHead: () => {},
-  onData: () => {},
-  onTrailers: () => {},
-  onEnd: () => {},
-  onReset: () => {},
-  onWritable: () => {},
-};
 
 /** Resolves when the session has had no stream at two looks in a row, or after `limitMs`. */
 function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
