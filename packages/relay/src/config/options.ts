@@ -149,7 +149,7 @@ const OPTIONS = {
   'proxy_protocol.from': option(
     list(addressBlock, 1024),
     none,
-    'Load balancers in front of `https` and `http` whose connections must begin with a PROXY protocol header (v1 or v2), which is believed.',
+    'Load balancers in front of `https` whose connections must begin with a PROXY protocol header (v1 or v2), which is believed.',
     FILE_ONLY,
   ),
 
