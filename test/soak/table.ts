@@ -1,4 +1,4 @@
-/** The table at the end of a soak. */
+/** The tables at the end of a soak. */
 import type { LoadCounts } from './load.ts';
 import type { Usage } from './usage.ts';
 
@@ -15,10 +15,15 @@ export interface SoakResult {
 const MIB = 1024 * 1024;
 const SHOWN_ERRORS = 20;
 
-export function printTable(print: (line?: string) => void, result: SoakResult): void {
+export type Print = (line?: string) => void;
+
+export function tableRow(print: Print, what: string, ...cells: readonly (string | number)[]): void {
+  print(`  ${what.padEnd(34)}${cells.map((cell) => String(cell).padStart(14)).join('')}`);
+}
+
+export function printTable(print: Print, result: SoakResult): void {
   const { counts, faults } = result;
-  const row = (what: string, ...cells: (string | number)[]): void =>
-    print(`  ${what.padEnd(34)}${cells.map((cell) => String(cell).padStart(14)).join('')}`);
+  const row = (what: string, ...cells: (string | number)[]): void => tableRow(print, what, ...cells);
   print('\nload');
   row('small requests', counts.requests);
   row('transfers', counts.transfers);
