@@ -6,6 +6,8 @@ import { runToEnd } from './processes.ts';
 export interface Place {
   readonly port: number;
   readonly host: string;
+  /** Over TLS. Default false. */
+  readonly isSecure?: boolean;
 }
 
 export interface WrkOutcome {
@@ -21,7 +23,7 @@ export async function wrk(place: Place, path: string, connections: number, secon
     '--latency',
     '-H',
     `Host: ${place.host}`,
-    `http://127.0.0.1:${place.port}${path}`,
+    `http${place.isSecure === true ? 's' : ''}://127.0.0.1:${place.port}${path}`,
   ];
   const text = await runToEnd('wrk', args);
   const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1] ?? Number.NaN);

@@ -4,14 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findOnPath, Workbench } from './processes.ts';
 import { isReached, machine, table, type Row } from './report.ts';
-import { DEFAULT_SCALE, QUICK_SCALE, ROWS, type RowKind, type Setting } from './rows.ts';
+import { makeCertificate } from './certificate.ts';
+import { DEFAULT_SCALE, type Paths, QUICK_SCALE, type RowKind, type Setting } from './row-kind.ts';
+import { ROWS } from './rows.ts';
 import { direct, startOrigin, twoNginx } from './topologies/nginx.ts';
 import { otherTunnels } from './topologies/others.ts';
 import { porthole } from './topologies/porthole.ts';
-import type { Origin, Path } from './topologies/topology.ts';
+import type { Origin, Path, Topology } from './topologies/topology.ts';
 
 const RESULTS = fileURLToPath(new URL('RESULTS.md', import.meta.url));
 const ONE_WAY_MS = 50;
+const TOPOLOGIES: readonly Topology[] = [direct, twoNginx(), porthole(), ...otherTunnels];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,9 +30,9 @@ async function main(): Promise<number> {
     console.error(`There is no row '${unknown[0]}'. Rows: ${ROWS.map(({ name }) => name).join(', ')}.`);
     return 2;
   }
-  for (const program of ['nginx', 'wrk', 'curl']) {
+  for (const program of ['nginx', 'wrk', 'curl', 'h2load', 'openssl']) {
     if (findOnPath(program) === undefined) {
-      console.error(`The benchmarks need ${program}: apt-get install nginx-light wrk curl`);
+      console.error(`The benchmarks need ${program}: apt-get install nginx-light wrk curl nghttp2-client openssl`);
       return 1;
     }
   }
@@ -47,14 +50,16 @@ async function main(): Promise<number> {
 async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<number> {
   const startedAt = Date.now();
   const origin = await startOrigin(bench);
-  const near = await openAll(bench, origin, 0);
-  let far: Promise<ReadonlyMap<string, Path>> | undefined;
+  const near = await openAll(TOPOLOGIES, bench, origin, 0);
+  let far: Promise<Paths> | undefined;
+  let secure: Promise<Paths> | undefined;
   const setting: Setting = {
     bench,
     origin,
     scale: options.quick ? QUICK_SCALE : DEFAULT_SCALE,
     paths: near,
-    farPaths: () => (far ??= openAll(bench, origin, ONE_WAY_MS)),
+    farPaths: () => (far ??= openAll(TOPOLOGIES, bench, origin, ONE_WAY_MS)),
+    securePaths: () => (secure ??= openSecure(bench, origin)),
   };
   const rows: Row[] = [];
   let failures = 0;
@@ -74,9 +79,19 @@ async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<
   return failures === 0 && rows.every(isReached) ? 0 : 1;
 }
 
-async function openAll(bench: Workbench, origin: Origin, oneWayMs: number): Promise<Map<string, Path>> {
+function openSecure(bench: Workbench, origin: Origin): Promise<Paths> {
+  const certificate = makeCertificate(bench.folder);
+  return openAll([twoNginx(certificate), porthole(certificate)], bench, origin, 0);
+}
+
+async function openAll(
+  topologies: readonly Topology[],
+  bench: Workbench,
+  origin: Origin,
+  oneWayMs: number,
+): Promise<Paths> {
   const paths = new Map<string, Path>();
-  for (const topology of [direct, twoNginx, porthole, ...otherTunnels]) {
+  for (const topology of topologies) {
     if (!topology.isAvailable()) continue;
     try {
       paths.set(topology.name, await topology.open(bench, origin, oneWayMs));

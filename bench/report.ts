@@ -15,12 +15,15 @@ export type Target =
   /** Porthole against the two nginx of the same run: at least this many times. */
   | { readonly kind: 'ratio'; readonly atLeast: number }
   | { readonly kind: 'least'; readonly value: number }
-  | { readonly kind: 'most'; readonly value: number };
+  | { readonly kind: 'most'; readonly value: number }
+  /** For information. */
+  | { readonly kind: 'none' };
 
 const PORTHOLE = 'porthole';
 const YARDSTICK = 'two nginx';
 
 export function isReached(row: Row): boolean {
+  if (row.target.kind === 'none') return true;
   const own = row.values.get(PORTHOLE) ?? Number.NaN;
   if (row.target.kind === 'ratio') return own / (row.values.get(YARDSTICK) ?? Number.NaN) >= row.target.atLeast;
   return row.target.kind === 'least' ? own >= row.target.value : own <= row.target.value;
@@ -38,13 +41,19 @@ export function table(rows: readonly Row[]): string {
       ratio(own, row.values.get(YARDSTICK)),
       ratio(own, row.values.get('direct')),
       targetText(row),
-      isReached(row) ? 'reached' : 'MISSED',
+      verdict(row),
     ]);
   }
   return markdown(lines);
 }
 
+function verdict(row: Row): string {
+  if (row.target.kind === 'none') return '';
+  return isReached(row) ? 'reached' : 'MISSED';
+}
+
 function targetText({ target, unit, digits }: Row): string {
+  if (target.kind === 'none') return '';
   if (target.kind === 'ratio') return `${target.atLeast.toFixed(1)} x two nginx`;
   return `${target.kind === 'least' ? 'at least' : 'at most'} ${figure(target.value, digits)} ${unit}`;
 }

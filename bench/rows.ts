@@ -2,69 +2,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { download, probe, slowReader, upload, wrk, type Place } from './load.ts';
 import { openHandles, residentBytes, type Workbench } from './processes.ts';
-import type { Row } from './report.ts';
-import { inTurns, percentile, type Competitor } from './rounds.ts';
+import { inTurns, percentile } from './rounds.ts';
 import { startCrowd } from './crowd.ts';
 import { portholeGauges } from './gauges.ts';
+import { competitors, inMegabytes, requestRate, type RowKind } from './row-kind.ts';
+import { secureRows } from './secure-rows.ts';
 import { FILES } from './topologies/nginx.ts';
 import { startAgent, startRelay } from './topologies/porthole.ts';
-import type { Origin, Path } from './topologies/topology.ts';
+import type { Path } from './topologies/topology.ts';
 
-export interface Scale {
-  readonly seconds: number;
-  readonly rounds: number;
-  readonly bulk: keyof typeof FILES;
-  readonly crowd: number;
-  readonly visitors: number;
-  readonly flapping: number;
-}
-
-export const DEFAULT_SCALE: Scale = {
-  seconds: 5,
-  rounds: 3,
-  bulk: '1g',
-  crowd: 1_000,
-  visitors: 10_000,
-  flapping: 2_000,
-};
-export const QUICK_SCALE: Scale = { seconds: 2, rounds: 1, bulk: '256m', crowd: 200, visitors: 1_000, flapping: 100 };
-
-export interface Setting {
-  readonly bench: Workbench;
-  readonly origin: Origin;
-  readonly scale: Scale;
-  /** Opened paths by competitor, without a delay line. */
-  readonly paths: ReadonlyMap<string, Path>;
-  /** The same over a line of 50 ms each way. */
-  readonly farPaths: () => Promise<ReadonlyMap<string, Path>>;
-}
-
-export interface RowKind {
-  readonly name: string;
-  measure(setting: Setting): Promise<Row>;
-}
-
-const MEGABYTE = 1e6;
-
-function competitors(
-  paths: ReadonlyMap<string, Path>,
-  measure: (path: Path, name: string) => Promise<number>,
-): Competitor[] {
-  return [...paths].map(([name, path]) => ({ name, measure: () => measure(path, name) }));
-}
-
-function requestRate(name: string, title: string, path: string, connections: number, atLeast: number): RowKind {
-  return {
+function smallRequests(name: string, title: string, path: string, connections: number, atLeast: number): RowKind {
+  return requestRate({
     name,
-    measure: async ({ paths, scale }) => {
-      const rate = async (to: Path): Promise<number> =>
-        (await wrk(to.files, path, connections, scale.seconds)).requestsPerSecond;
-      // The first second of a process is not how it runs.
-      for (const to of paths.values()) await wrk(to.files, path, connections, 1).catch(() => undefined);
-      const values = await inTurns(competitors(paths, rate), scale.rounds);
-      return { title, unit: 'requests/s', values, digits: 0, target: { kind: 'ratio', atLeast } };
-    },
-  };
+    title,
+    atLeast,
+    paths: (setting) => setting.paths,
+    measure: async (to, seconds) => (await wrk(to.files, path, connections, seconds)).requestsPerSecond,
+  });
 }
 
 const downloadRow: RowKind = {
@@ -272,17 +226,14 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function inMegabytes(values: ReadonlyMap<string, number>): Map<string, number> {
-  return new Map([...values].map(([name, value]) => [name, value / MEGABYTE]));
-}
-
 export const ROWS: readonly RowKind[] = [
-  requestRate('small-64', '35 bytes, 64 connections', '/small', 64, 1.2),
-  requestRate('small-256', '35 bytes, 256 connections', '/small', 256, 1.2),
-  requestRate('10k-64', '10 kB, 64 connections', '/10k', 64, 1.2),
-  requestRate('single', '35 bytes, one at a time', '/small', 1, 1),
+  smallRequests('small-64', '35 bytes, 64 connections', '/small', 64, 1.2),
+  smallRequests('small-256', '35 bytes, 256 connections', '/small', 256, 1.2),
+  smallRequests('10k-64', '10 kB, 64 connections', '/10k', 64, 1.2),
+  smallRequests('single', '35 bytes, one at a time', '/small', 1, 1),
   downloadRow,
   uploadRow,
+  ...secureRows,
   farRow,
   sharedRow,
   idleAgentsRow,

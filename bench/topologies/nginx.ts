@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CertificateFiles } from '../certificate.ts';
 import { delayed } from '../delayed.ts';
 import { findOnPath, freePort, listening, runToEnd, type RunningProgram, type Workbench } from '../processes.ts';
 import type { Origin, Path, Topology } from './topology.ts';
@@ -50,39 +51,54 @@ export const direct: Topology = {
   },
 };
 
-export const twoNginx: Topology = {
-  name: 'two nginx',
-  isAvailable: () => findOnPath('nginx') !== undefined,
-  async open(bench, origin, oneWayMs): Promise<Path> {
-    const innerPort = await freePort();
-    const inner = await startNginx(bench, innerPort, passTo(innerPort, origin.filesPort, origin.sinkPort));
-    const line = await delayed(bench, innerPort, oneWayMs);
-    const outerPort = await freePort();
-    const outer = await startNginx(bench, outerPort, passTo(outerPort, line.port, line.port));
-    return {
-      files: { port: outerPort, host: 'bench.localhost' },
-      sink: { port: outerPort, host: 'bench.localhost' },
-      pids: { outer: outer.pid, inner: inner.pid },
-      close: async () => {
-        await outer.stop();
-        await inner.stop();
-        await line.program?.stop();
-      },
-    };
-  },
-};
+/** With a certificate: visitors come over TLS, in HTTP/2 if they like, and the first speaks TLS to the second. */
+export function twoNginx(certificate?: CertificateFiles): Topology {
+  const isSecure = certificate !== undefined;
+  return {
+    name: 'two nginx',
+    isAvailable: () => findOnPath('nginx') !== undefined,
+    async open(bench, origin, oneWayMs): Promise<Path> {
+      const innerPort = await freePort();
+      const toOrigin = { filesPort: origin.filesPort, sinkPort: origin.sinkPort, scheme: 'http' } as const;
+      const inner = await startNginx(bench, innerPort, passTo(innerPort, toOrigin, certificate));
+      const line = await delayed(bench, innerPort, oneWayMs);
+      const outerPort = await freePort();
+      const scheme = isSecure ? 'https' : 'http';
+      const toInner = { filesPort: line.port, sinkPort: line.port, scheme } as const;
+      const outer = await startNginx(bench, outerPort, passTo(outerPort, toInner, certificate));
+      const place = { port: outerPort, host: 'bench.localhost', isSecure };
+      return {
+        files: place,
+        sink: place,
+        pids: { outer: outer.pid, inner: inner.pid },
+        close: async () => {
+          await outer.stop();
+          await inner.stop();
+          await line.program?.stop();
+        },
+      };
+    },
+  };
+}
+
+interface PassedTo {
+  readonly filesPort: number;
+  readonly sinkPort: number;
+  readonly scheme: 'http' | 'https';
+}
 
 /**
  * One reverse proxy. Kept-alive on both sides for as long as it likes; bodies are streamed, not spooled to disk, since
- * a tunnel does not spool either and a disk would only slow nginx down. Everything else is nginx's default.
+ * a tunnel does not spool either and a disk would only slow nginx down. Versions and ciphers of TLS are those of the relay. Everything else is nginx's default.
  */
-function passTo(listenPort: number, filesPort: number, sinkPort: number): string {
+function passTo(listenPort: number, { filesPort, sinkPort, scheme }: PassedTo, certificate?: CertificateFiles): string {
   const upstream = (name: string, port: number): string =>
     `upstream ${name} { server 127.0.0.1:${port}; keepalive 1024; keepalive_requests 100000000; }`;
   return `${upstream('files', filesPort)}
     ${upstream('sink', sinkPort)}
     server {
-      listen 127.0.0.1:${listenPort} backlog=4096;
+      listen 127.0.0.1:${listenPort} ${certificate === undefined ? '' : 'ssl http2 '}backlog=4096;
+      ${certificate === undefined ? '' : tlsDirectives(certificate)}
       client_max_body_size 0;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -90,9 +106,17 @@ function passTo(listenPort: number, filesPort: number, sinkPort: number): string
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_max_temp_file_size 0;
       proxy_request_buffering off;
-      location / { proxy_pass http://files; }
-      location /upload { proxy_pass http://sink; }
+      location / { proxy_pass ${scheme}://files; }
+      location /upload { proxy_pass ${scheme}://sink; }
     }`;
+}
+
+function tlsDirectives({ chainFile, keyFile }: CertificateFiles): string {
+  return `ssl_certificate ${chainFile};
+      ssl_certificate_key ${keyFile};
+      ssl_protocols TLSv1.2 TLSv1.3;
+      ssl_prefer_server_ciphers on;
+      ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256;`;
 }
 
 async function startNginx(bench: Workbench, port: number, server: string, extra = ''): Promise<RunningProgram> {

@@ -1,7 +1,8 @@
-/** Porthole as its users start it: the relay's and the agent's programs, plain carrier, an open relay on loopback. */
+/** Porthole as its users start it: the relay's and the agent's programs, an open relay on loopback; plain, or all over TLS. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CertificateFiles } from '../certificate.ts';
 import { delayed } from '../delayed.ts';
 import { freePort, listening, type RunningProgram, type Workbench } from '../processes.ts';
 import type { Path, Topology } from './topology.ts';
@@ -13,19 +14,28 @@ export interface RunningRelay {
   readonly program: RunningProgram;
   readonly httpPort: number;
   readonly adminPort: number;
+  /** Where visitors and agents go when there is a certificate. */
+  readonly httpsPort: number | undefined;
 }
 
-export async function startRelay(bench: Workbench): Promise<RunningRelay> {
+export async function startRelay(bench: Workbench, certificate?: CertificateFiles): Promise<RunningRelay> {
   const [httpPort, adminPort] = [await freePort(), await freePort()];
+  const httpsPort = certificate === undefined ? undefined : await freePort();
   const folder = mkdtempSync(join(bench.folder, 'relay-'));
   const config = join(folder, 'relay.yml');
   // JSON is YAML. Everything is on loopback, so the relay may run open; one process, so that its memory can be read.
-  writeFileSync(config, JSON.stringify({ open: true, log_level: 'warn', workers: 0, admin: `127.0.0.1:${adminPort}` }));
+  const options = { open: true, log_level: 'warn', workers: 0, admin: `127.0.0.1:${adminPort}` };
+  const secure = certificate && {
+    https: `127.0.0.1:${httpsPort}`,
+    tls: { certificates: [{ cert: certificate.chainFile, key: certificate.keyFile }] },
+  };
+  writeFileSync(config, JSON.stringify({ ...options, ...secure }));
   const http = `127.0.0.1:${httpPort}`;
   const args = ['serve', '--config', config, '--domain', 'localhost', '--http', http, '--data', join(folder, 'data')];
   const program = bench.startNode(RELAY, args);
   await Promise.race([listening(httpPort), program.line(/(?!)/)]);
-  return { program, httpPort, adminPort };
+  if (httpsPort !== undefined) await listening(httpsPort);
+  return { program, httpPort, adminPort, httpsPort };
 }
 
 export async function startAgent(
@@ -33,32 +43,39 @@ export async function startAgent(
   relayPort: number,
   target: number,
   name: string,
+  certificate?: CertificateFiles,
 ): Promise<RunningProgram> {
-  const relay = `http://127.0.0.1:${relayPort}`;
-  const args = ['http', String(target), '--name', name, '--relay', relay, '--json'];
+  const relay = certificate === undefined ? `http://127.0.0.1:${relayPort}` : `https://localhost:${relayPort}`;
+  const trust = certificate === undefined ? [] : ['--ca-file', certificate.caFile];
+  const args = ['http', String(target), '--name', name, '--relay', relay, '--json', ...trust];
   const program = bench.startNode(CLI, args);
   await program.line(/"event":"tunnel"/);
   return program;
 }
 
-export const porthole: Topology = {
-  name: 'porthole',
-  isAvailable: () => true,
-  async open(bench, origin, oneWayMs): Promise<Path> {
-    const relay = await startRelay(bench);
-    const line = await delayed(bench, relay.httpPort, oneWayMs);
-    const files = await startAgent(bench, line.port, origin.filesPort, 'bench');
-    const sink = await startAgent(bench, line.port, origin.sinkPort, 'sink');
-    return {
-      files: { port: relay.httpPort, host: 'bench.localhost' },
-      sink: { port: relay.httpPort, host: 'sink.localhost' },
-      pids: { relay: relay.program.pid, agent: files.pid },
-      close: async () => {
-        await files.stop();
-        await sink.stop();
-        await relay.program.stop();
-        await line.program?.stop();
-      },
-    };
-  },
-};
+/** With a certificate: visitors and agents come over TLS. */
+export function porthole(certificate?: CertificateFiles): Topology {
+  return {
+    name: 'porthole',
+    isAvailable: () => true,
+    async open(bench, origin, oneWayMs): Promise<Path> {
+      const relay = await startRelay(bench, certificate);
+      const port = relay.httpsPort ?? relay.httpPort;
+      const line = await delayed(bench, port, oneWayMs);
+      const files = await startAgent(bench, line.port, origin.filesPort, 'bench', certificate);
+      const sink = await startAgent(bench, line.port, origin.sinkPort, 'sink', certificate);
+      const isSecure = certificate !== undefined;
+      return {
+        files: { port, host: 'bench.localhost', isSecure },
+        sink: { port, host: 'sink.localhost', isSecure },
+        pids: { relay: relay.program.pid, agent: files.pid },
+        close: async () => {
+          await files.stop();
+          await sink.stop();
+          await relay.program.stop();
+          await line.program?.stop();
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,81 @@
+/** What a row of the table is made of: where it measures, how long, and what rows have in common. */
+import type { Row } from './report.ts';
+import { inTurns, type Competitor } from './rounds.ts';
+import type { Workbench } from './processes.ts';
+import type { FILES } from './topologies/nginx.ts';
+import type { Origin, Path } from './topologies/topology.ts';
+
+export interface Scale {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly bulk: keyof typeof FILES;
+  readonly crowd: number;
+  readonly visitors: number;
+  readonly flapping: number;
+}
+
+export const DEFAULT_SCALE: Scale = {
+  seconds: 5,
+  rounds: 3,
+  bulk: '1g',
+  crowd: 1_000,
+  visitors: 10_000,
+  flapping: 2_000,
+};
+export const QUICK_SCALE: Scale = { seconds: 2, rounds: 1, bulk: '256m', crowd: 200, visitors: 1_000, flapping: 100 };
+
+export type Paths = ReadonlyMap<string, Path>;
+
+export interface Setting {
+  readonly bench: Workbench;
+  readonly origin: Origin;
+  readonly scale: Scale;
+  /** Opened paths by competitor, without a delay line. */
+  readonly paths: Paths;
+  /** The same over a line of 50 ms each way. */
+  readonly farPaths: () => Promise<Paths>;
+  /** With TLS on both public legs. */
+  readonly securePaths: () => Promise<Paths>;
+}
+
+export interface RowKind {
+  readonly name: string;
+  measure(setting: Setting): Promise<Row>;
+}
+
+const MEGABYTE = 1e6;
+
+export function competitors(paths: Paths, measure: (path: Path, name: string) => Promise<number>): Competitor[] {
+  return [...paths].map(([name, path]) => ({ name, measure: () => measure(path, name) }));
+}
+
+export interface RequestRate {
+  readonly name: string;
+  readonly title: string;
+  /** Times two nginx. */
+  readonly atLeast: number;
+  readonly paths: (setting: Setting) => Paths | Promise<Paths>;
+  /** Requests per second. */
+  readonly measure: (to: Path, seconds: number) => Promise<number>;
+}
+
+export function requestRate({ name, title, atLeast, paths, measure }: RequestRate): RowKind {
+  return {
+    name,
+    measure: async (setting) => {
+      const { seconds, rounds } = setting.scale;
+      const all = await paths(setting);
+      // The first second of a process is not how it runs.
+      for (const to of all.values()) await measure(to, 1).catch(() => undefined);
+      const values = await inTurns(
+        competitors(all, (to) => measure(to, seconds)),
+        rounds,
+      );
+      return { title, unit: 'requests/s', values, digits: 0, target: { kind: 'ratio', atLeast } };
+    },
+  };
+}
+
+export function inMegabytes(values: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...values].map(([name, value]) => [name, value / MEGABYTE]));
+}
