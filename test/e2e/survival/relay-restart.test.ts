@@ -6,7 +6,7 @@ import { seededRandom } from '../../harness/random.ts';
 import { type RawOrigin, startRawOrigin } from '../../harness/raw-origin.ts';
 import { askOnce, getRequest } from '../../harness/raw-visitor.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
-import { scaled } from '../../harness/scale.ts';
+import { noteFigure, scaled, spread } from '../../harness/scale.ts';
 import { until } from '../../harness/until.ts';
 import { visitTcp } from '../../harness/visits.ts';
 
@@ -52,7 +52,7 @@ describe.each([0, 1])('with %i worker processes,', (workers) => {
         const tcpPort = Number(new URL(await tcpAgent.url()).port);
         const random = seededRandom(21);
         const statuses = new Map<string, number>();
-        const slowest: number[] = [];
+        const back = { killed: [] as number[], stopped: [] as number[] };
         let stop = false;
         const note = (what: string): void => void statuses.set(what, (statuses.get(what) ?? 0) + 1);
         const poll = async (): Promise<void> => {
@@ -69,7 +69,8 @@ describe.each([0, 1])('with %i worker processes,', (workers) => {
           const served = origin.seen.length;
           const wanted = served + random.between(1, 200);
           await until('visitors are served', () => origin.seen.length >= wanted);
-          if (round % 2 === 0) await relay.program.kill();
+          const isKilled = round % 2 === 0;
+          if (isKilled) await relay.program.kill();
           else await relay.program.close();
           await relay.start();
           const started = performance.now();
@@ -78,7 +79,7 @@ describe.each([0, 1])('with %i worker processes,', (workers) => {
             async () => (await askOnce(url, getRequest(url)).catch(() => undefined))?.status === 200,
             BACK_MS,
           );
-          slowest.push(performance.now() - started);
+          back[isKilled ? 'killed' : 'stopped'].push(performance.now() - started);
           const visit = await until('the port answers again', () => visitTcp(tcpPort), BACK_MS);
           await visit.untilCount(5);
           await visit.stop();
@@ -87,7 +88,9 @@ describe.each([0, 1])('with %i worker processes,', (workers) => {
         await polling;
         // A killed relay loses its visitors; nobody may be told that there is no such tunnel, or get another's answer.
         for (const what of statuses.keys()) expect(what).toMatch(/^(200|503 [A-Z_]+|no connection)$/);
-        expect(Math.max(...slowest)).toBeLessThan(BACK_MS);
+        expect(Math.max(...back.killed, ...back.stopped)).toBeLessThan(BACK_MS);
+        for (const [how, millis] of Object.entries(back)) noteFigure(`back after it was ${how}`, spread(millis));
+        for (const [what, count] of statuses) noteFigure(`polls: ${what}`, String(count));
         expect([agent.program.exit, tcpAgent.program.exit]).toEqual([undefined, undefined]);
         expect(new Set(agent.events.filter(({ event }) => event === 'tunnel').map((event) => event.url)).size).toBe(1);
       },
