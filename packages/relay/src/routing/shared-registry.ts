@@ -3,21 +3,19 @@
  * that the registrar keeps up to date, look-ups are as local as with one process.
  */
 import type { ErrorCode } from '@porthole/protocol';
-import { REGISTRY_LIMITS, type RegistryLimits, type Schedule, schedule } from './lease-limits.ts';
 import { LocalLease } from './local-lease.ts';
 import type { RegistrarLink, RouteHolder, RouteUpdate } from './registrar-link.ts';
-import type { Address, Claim, ClaimOutcome, Lease, Resolution, RouteRegistry, Waiting } from './registry.ts';
-import type { RegistrySizes } from './route-registry.ts';
-import { type Holder, Slot, UNKNOWN } from './slot.ts';
+import type { Address, Claim, ClaimOutcome, Lease, RouteRegistry } from './registry.ts';
+import { type RegistrySizes, RouteTable, type RouteTableOptions } from './route-table.ts';
+import { type Holder, Slot } from './slot.ts';
 import type { Target } from './target.ts';
-import { WaitRoom } from './wait-room.ts';
 
 /** A lease that was lost is still served for so long to those who had not heard of it when they opened a stream. */
 const LATE_STREAMS_MS = 30_000;
 /** A holder in doubt is left out for so long, if the registrar says nothing about it. */
 const DOUBT_MS = 1_000;
 
-export interface SharedRegistryOptions {
+export interface SharedRegistryOptions extends RouteTableOptions {
   /** This worker. */
   readonly node: string;
   readonly link: RegistrarLink;
@@ -25,8 +23,6 @@ export interface SharedRegistryOptions {
   readonly peerTarget: (holder: RouteHolder, onDoubt: () => void) => Target;
   /** Nobody holds the port any more. */
   readonly onPortFreed: (port: number) => void;
-  readonly limits?: Partial<RegistryLimits>;
-  readonly schedule?: Schedule;
 }
 
 /** A lease of this worker. What it says of itself here is newer than what comes back from the registrar. */
@@ -35,68 +31,26 @@ interface OwnLease {
   away: boolean;
 }
 
-export class SharedRouteRegistry implements RouteRegistry {
+export class SharedRouteRegistry extends RouteTable implements RouteRegistry {
   readonly #options: SharedRegistryOptions;
-  readonly #hosts = new Map<string, Slot>();
-  readonly #ports = new Map<number, Slot>();
   /** Leases of this worker. Bounded by the registrar's limit. */
   readonly #own = new Map<number, OwnLease>();
-  readonly #waitRoom: WaitRoom;
-  readonly #schedule: Schedule;
-  #closed = false;
 
   constructor(options: SharedRegistryOptions) {
+    super(options);
     this.#options = options;
-    this.#schedule = options.schedule ?? schedule;
-    this.#waitRoom = new WaitRoom({ ...REGISTRY_LIMITS, ...options.limits }, this.#schedule);
   }
 
-  get sizes(): RegistrySizes {
+  protected get leaseSizes(): Pick<RegistrySizes, 'leases' | 'away'> {
     let away = 0;
     for (const own of this.#own.values()) if (own.away) away += 1;
-    return {
-      hosts: this.#hosts.size,
-      ports: this.#ports.size,
-      leases: this.#own.size,
-      away,
-      waiting: this.#waitRoom.size,
-      waitsRefused: this.#waitRoom.refused,
-    };
+    return { leases: this.#own.size, away };
   }
 
   async start(): Promise<void> {}
 
-  resolveHost(host: string): Resolution {
-    const slot = this.#hosts.get(host);
-    return slot === undefined ? UNKNOWN : slot.resolve();
-  }
-
-  resolvePort(port: number): Resolution {
-    const slot = this.#ports.get(port);
-    return slot === undefined ? UNKNOWN : slot.resolve();
-  }
-
-  ownerOf(host: string): string | undefined {
-    return this.#hosts.get(host)?.identity;
-  }
-
-  clientCaOf(host: string): string | undefined {
-    return this.#hosts.get(host)?.clientCa;
-  }
-
-  isRaw(host: string): boolean {
-    return this.#hosts.get(host)?.raw === true;
-  }
-
-  wait(address: Address, timeoutMs: number): Waiting | undefined {
-    const slot = this.#slotOf(address);
-    const now = slot === undefined ? UNKNOWN : slot.resolve();
-    if (slot === undefined || now.state !== 'away') return { done: Promise.resolve(now), cancel: () => {} };
-    return this.#waitRoom.enter(slot, timeoutMs);
-  }
-
   async claim(claim: Claim): Promise<ClaimOutcome> {
-    if (this.#closed) return { ok: false, code: 'GOING_AWAY', detail: '' };
+    if (this.isClosed) return { ok: false, code: 'GOING_AWAY', detail: '' };
     const { address, identity, pool, maxTunnels, target } = claim;
     const request = {
       address,
@@ -119,31 +73,25 @@ export class SharedRouteRegistry implements RouteRegistry {
 
   /** The registrar says who holds an address now. */
   apply(update: RouteUpdate): void {
-    const slot = this.#slotOf(update.address);
+    const slot = this.slotAt(update.address);
     if (update.holders === undefined) {
-      if (slot !== undefined) this.#free(slot);
+      if (slot !== undefined) this.#forgetSlot(slot);
       return;
     }
-    const kept = slot ?? this.#keep(new Slot(update.address, update.identity));
+    const kept = slot ?? this.keep(new Slot(update.address, update.identity));
     kept.raw = update.raw === true;
     kept.clientCa = update.clientCa;
     kept.removeAll();
     for (const holder of update.holders) kept.add(this.#holderOf(kept, holder));
-    if (kept.resolve().state !== 'away') this.#waitRoom.dismiss(kept, () => kept.resolve());
+    this.admit(kept);
   }
 
   /** The registrar says that a lease of this worker has ended against its holder's will. */
   lost(lease: number, code: ErrorCode, detail: string): void {
     const own = this.#own.get(lease);
     if (own === undefined) return;
-    this.#schedule(() => this.#own.delete(lease), LATE_STREAMS_MS);
+    this.schedule(() => this.#own.delete(lease), LATE_STREAMS_MS);
     own.claim.onLost(code, detail);
-  }
-
-  /** Frees nothing. Idempotent. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#waitRoom.dismissAll(UNKNOWN);
   }
 
   #lease(lease: number, { address, identity }: Claim): Lease {
@@ -164,12 +112,12 @@ export class SharedRouteRegistry implements RouteRegistry {
     const own = this.#own.get(lease);
     if (own === undefined || own.away === away) return;
     own.away = away;
-    const slot = this.#slotOf(address);
+    const slot = this.slotAt(address);
     const holder = slot?.holders.find(({ epoch }) => epoch === lease);
     if (slot !== undefined && holder !== undefined) {
       holder.away = away;
       slot.refresh();
-      if (!away) this.#waitRoom.dismiss(slot, () => slot.resolve());
+      if (!away) this.admit(slot);
     }
     this.#options.link.change(lease, away ? 'suspend' : 'restore');
   }
@@ -193,27 +141,15 @@ export class SharedRouteRegistry implements RouteRegistry {
     if (holder === undefined || holder.away) return;
     holder.away = true;
     slot.refresh();
-    this.#schedule(() => {
+    this.schedule(() => {
       holder.away = false;
       slot.refresh();
-      this.#waitRoom.dismiss(slot, () => slot.resolve());
+      this.admit(slot);
     }, DOUBT_MS);
   }
 
-  #slotOf(address: Address): Slot | undefined {
-    return 'host' in address ? this.#hosts.get(address.host) : this.#ports.get(address.port);
-  }
-
-  #keep(slot: Slot): Slot {
-    if ('host' in slot.address) this.#hosts.set(slot.address.host, slot);
-    else this.#ports.set(slot.address.port, slot);
-    return slot;
-  }
-
-  #free(slot: Slot): void {
-    if ('host' in slot.address) this.#hosts.delete(slot.address.host);
-    else this.#ports.delete(slot.address.port);
-    this.#waitRoom.dismiss(slot, () => UNKNOWN);
+  #forgetSlot(slot: Slot): void {
+    this.free(slot);
     if ('port' in slot.address) this.#options.onPortFreed(slot.address.port);
   }
 }
