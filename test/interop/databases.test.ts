@@ -1,29 +1,40 @@
-/** Redis and PostgreSQL through TCP tunnels, with their own tools. */
+/** Redis and PostgreSQL through TCP tunnels, with their own tools. `npm run soak -- databases` cuts the carrier fifty times. */
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, startAgent } from '../harness/agent.ts';
+import { type CarrierCutter, startCarrierCutter } from '../harness/carrier-cutter.ts';
 import { installed, missing } from '../harness/debian.ts';
 import { freePortRange } from '../harness/free-ports.ts';
 import { giveFolder, notAsRoot } from '../harness/other-user.ts';
 import { Program, runProgram } from '../harness/program.ts';
 import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
+import { scaled } from '../harness/scale.ts';
 import { type TempFolder, tempFolder } from '../harness/temp-folder.ts';
 import { until } from '../harness/until.ts';
 
-/** A tunnel to a local port: relay, agent, public port. */
+/** A tunnel to a local port: relay, agent, public port, and the line between relay and agent. */
 interface Passage {
   readonly port: number;
+  readonly cutter: CarrierCutter;
   close(): Promise<void>;
 }
+
+const TEST_MS = scaled(60_000, 600_000);
+const CUTS = scaled(4, 50);
+/** Of each of ten visitors; each transaction is some two thousand bytes on the carrier. */
+const TRANSACTIONS = scaled(50, 2_000);
 
 async function passageTo(target: number): Promise<Passage> {
   const relay: RelayUnderTest = await startRelay({ tcpPorts: 1 });
   const token = await relay.addToken('ada', ['--ports', `${relay.ports?.first}-${relay.ports?.last}`]);
-  const agent: AgentUnderTest = await startAgent({ relayUrl: relay.url, token, kind: 'tcp', target });
+  const cutter = await startCarrierCutter({ port: () => relay.port });
+  const agent: AgentUnderTest = await startAgent({ relayUrl: cutter.url, token, kind: 'tcp', target });
   return {
     port: Number(new URL(await agent.url()).port),
+    cutter,
     close: async () => {
       await agent.close();
+      await cutter.close();
       await relay.close();
     },
   };
@@ -34,7 +45,7 @@ async function run(
   args: string[],
   more: { env?: Record<string, string>; input?: string } = {},
 ): Promise<string> {
-  const result = await runProgram({ name, command: installed(name) ?? name, args, deadlineMs: 60_000, ...more });
+  const result = await runProgram({ name, command: installed(name) ?? name, args, deadlineMs: TEST_MS, ...more });
   if (result.code !== 0)
     throw new Error(`${name} ${args.join(' ')}: ${result.code}\n${result.stdout}\n${result.stderr}`);
   return result.stdout;
@@ -156,13 +167,14 @@ describe.skipIf(missing('postgres', 'initdb', 'psql', 'pgbench'))('PostgreSQL', 
 
   const where = (): string[] => ['-h', '127.0.0.1', '-p', String(passage.port), '-U', 'test'];
 
+  const psql = (sql: string, input?: string): Promise<string> =>
+    run(
+      'psql',
+      [...where(), '-d', 'postgres', '-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-c', sql],
+      input === undefined ? {} : { input },
+    );
+
   it('answers psql, large results and COPY both ways', async () => {
-    const psql = (sql: string, input?: string): Promise<string> =>
-      run(
-        'psql',
-        [...where(), '-d', 'postgres', '-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-c', sql],
-        input === undefined ? {} : { input },
-      );
     expect(await psql('select sum(i) from generate_series(1, 1000) i')).toBe('500500');
     const large = await psql(
       `select md5(string_agg(x, '')) from (select repeat('x', 1000) x from generate_series(1, 5000)) t`,
@@ -175,10 +187,28 @@ describe.skipIf(missing('postgres', 'initdb', 'psql', 'pgbench'))('PostgreSQL', 
     expect(await psql('select count(*), max(a) from t')).toBe('20000|19999');
   });
 
-  it('stands pgbench with 10 connections', async () => {
-    await run('pgbench', [...where(), '-i', '-s', '1', '-q', 'postgres']);
-    const said = await run('pgbench', [...where(), '-c', '10', '-j', '1', '-t', '50', 'postgres']);
-    expect(said).toContain('number of transactions actually processed: 500/500');
-    await until('the server has let them go', () => postgres.exit === undefined);
-  });
+  it(
+    'stands pgbench with 10 connections, no transaction lost or done twice while the carrier is cut',
+    async () => {
+      await run('pgbench', [...where(), '-i', '-s', '1', '-q', 'postgres']);
+      const before = passage.cutter.cuts;
+      const total = 10 * TRANSACTIONS;
+      const share = (total * 2_000) / CUTS;
+      const cuts = passage.cutter.cutAtRandom({ seed: 13, times: CUTS, bytesBetween: [share / 8, share] });
+      const said = await run('pgbench', [...where(), '-c', '10', '-j', '1', '-t', String(TRANSACTIONS), 'postgres']);
+      expect(said).toContain(`number of transactions actually processed: ${total}/${total}`);
+      await cuts;
+      expect(passage.cutter.cuts - before).toBe(CUTS);
+      const sums = [
+        'abalance) from pgbench_accounts',
+        'bbalance) from pgbench_branches',
+        'tbalance) from pgbench_tellers',
+      ];
+      const delta = await psql('select sum(delta) from pgbench_history');
+      for (const sum of sums) expect(await psql(`select sum(${sum}`)).toBe(delta);
+      expect(await psql('select count(*) from pgbench_history')).toBe(String(total));
+      await until('the server has let them go', () => postgres.exit === undefined);
+    },
+    TEST_MS,
+  );
 });

@@ -3,7 +3,7 @@
  * relay that is reloaded all the time, with one worker and with two. Each part ends with a table, and the whole with exit
  * code 1 when a visitor saw an error or something did not come back to where it was.
  * `npm run soak -- faults` or `-- reload` runs one of them, `-- resume` runs `test/e2e/survival/resume.test.ts` in full
- * size, any of its neighbours likewise; `-- thin-line` measures over long and thin lines (`bench/wan`).
+ * size, any of its neighbours and of `test/interop` likewise; `-- thin-line` measures over long and thin lines (`bench/wan`).
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -49,22 +49,25 @@ const PARTS: Readonly<Record<string, (isAlone: boolean) => Promise<boolean>>> = 
   'thin-line': async () => (await thinLine()) === 0,
 };
 
-function survivalTest(name: string): string {
-  return fileURLToPath(new URL(`../e2e/survival/${name}.test.ts`, import.meta.url));
+/** The file of a test that has a full size, if there is one. */
+function testFile(name: string): string | undefined {
+  return ['e2e/survival', 'interop']
+    .map((folder) => fileURLToPath(new URL(`../${folder}/${name}.test.ts`, import.meta.url)))
+    .find((file) => existsSync(file));
 }
 
 async function soak(names: readonly string[]): Promise<boolean> {
-  const tests = names.filter((name) => !Object.hasOwn(PARTS, name));
-  let isWell = tests.length === 0 || (await runInFull(tests.map(survivalTest))) === 0;
+  const tests = names.flatMap((name) => (Object.hasOwn(PARTS, name) ? [] : (testFile(name) ?? [])));
+  let isWell = tests.length === 0 || (await runInFull(tests)) === 0;
   for (const name of names) isWell = ((await PARTS[name]?.(names.length === 1)) ?? true) && isWell;
   return isWell;
 }
 
-const isKnown = (name: string): boolean => Object.hasOwn(PARTS, name) || existsSync(survivalTest(name));
+const isKnown = (name: string): boolean => Object.hasOwn(PARTS, name) || testFile(name) !== undefined;
 if ((seconds !== undefined && !(seconds > 0)) || !Number.isInteger(seed) || !positionals.every(isKnown)) {
   process.stderr.write(
     `usage: npm run soak [-- --seconds N --seed N], or npm run soak -- <part> …\n` +
-      `parts: ${Object.keys(PARTS).join(', ')}, and the tests of test/e2e/survival\n`,
+      `parts: ${Object.keys(PARTS).join(', ')}, and the tests of test/e2e/survival and test/interop\n`,
   );
   process.exit(2);
 }
