@@ -3,7 +3,8 @@
  * nothing with the code under test. Layouts as in docs/protocol.md.
  */
 import { randomBytes } from 'node:crypto';
-import { type Wire, connectWire } from './wire.ts';
+import { connectSecurely } from './tls-visitor.ts';
+import { connectWire, Wire } from './wire.ts';
 
 export interface Frame {
   readonly type: number;
@@ -106,9 +107,17 @@ export class RawCarrier {
 
 /** Dials and upgrades. The relay's challenge is still unread. */
 export async function dialCarrier(port: number): Promise<RawCarrier> {
-  const wire = await connectWire({ host: '127.0.0.1', port });
+  return await upgrade(await connectWire({ host: '127.0.0.1', port }), `127.0.0.1:${port}`);
+}
+
+/** The same over TLS. `ca`: whom to trust, PEM. */
+export async function dialSecureCarrier(port: number, ca: string): Promise<RawCarrier> {
+  return await upgrade(new Wire(await connectSecurely({ port, servername: 'localhost', ca })), `localhost:${port}`);
+}
+
+async function upgrade(wire: Wire, host: string): Promise<RawCarrier> {
   await wire.send(
-    `GET /.well-known/porthole HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\n`,
+    `GET /.well-known/porthole HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\n`,
   );
   const head = (await wire.readUntil('\r\n\r\n')).toString('latin1');
   if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(`no carrier: ${head}`);

@@ -1,127 +1,70 @@
-/**
- * Resume against those who may not: every hello is written by hand here, proofs included, so that nothing of the code
- * under test decides what a good one is. The rightful carrier must not even notice.
- */
-import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+/** Resume against those who may not, with hellos and proofs made by hand. The rightful carrier must not even notice. */
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CertificateFiles, TestAuthority, writeCertificateFiles } from '../../harness/certificates.ts';
+import {
+  beginSession,
+  expectUndisturbed,
+  keyingMaterialOf,
+  type Owner,
+  proofOf,
+  type TriedResume,
+  tryResume,
+  type Wanted,
+} from '../../harness/hand-made-session.ts';
 import {
   CHALLENGE,
-  HELLO,
-  PING,
-  PONG,
-  REFUSED,
-  type RawCarrier,
-  WELCOME,
   dialCarrier,
+  dialSecureCarrier,
+  HELLO,
+  type RawCarrier,
+  REFUSED,
+  WELCOME,
 } from '../../harness/raw-carrier.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
 
+const authority = new TestAuthority();
+let files: CertificateFiles;
 let relay: RelayUnderTest;
 let ada: string;
 let bob: string;
 
 beforeAll(async () => {
-  relay = await startRelay();
+  files = writeCertificateFiles(authority, ['localhost']);
+  relay = await startRelay({
+    config: {
+      https: '127.0.0.1:0',
+      // Agents may come without TLS too.
+      redirect_http: false,
+      tls: { certificates: [{ cert: files.chainFile, key: files.keyFile }] },
+    },
+  });
   ada = await relay.addToken('ada');
   bob = await relay.addToken('bob');
 });
-afterAll(() => relay?.close());
+afterAll(async () => {
+  await relay?.close();
+  files?.remove();
+});
 
-interface Owner {
-  readonly carrier: RawCarrier;
-  readonly key: Buffer;
-  readonly session: string;
-  /** Bytes of tracked frames the relay has had from us. */
-  sent: number;
-  epoch: number;
-}
-
-/** A session of ada with one tunnel. */
-async function begin(token = ada): Promise<Owner> {
-  const carrier = await dialCarrier(relay.port);
-  await carrier.nextOf(CHALLENGE);
-  const hello = carrier.hello(token);
-  await carrier.send(HELLO, JSON.stringify(hello));
-  const welcome = JSON.parse((await carrier.nextOf(WELCOME)).payload.toString()) as { random: string };
-  const secret = Buffer.concat([
-    Buffer.from(String(hello['random']), 'base64url'),
-    Buffer.from(welcome.random, 'base64url'),
-  ]);
-  const salt = Buffer.from(carrier.session, 'base64url');
-  const key = Buffer.from(hkdfSync('sha256', secret, salt, 'porthole session 1', 32));
-  return { carrier, key, session: carrier.session, sent: 0, epoch: 0 };
-}
-
-const proofOf = (
-  key: Buffer,
-  by: string,
-  session: string,
-  lane: number,
-  epoch: number,
-  received: number,
-  nonce: string,
-): string =>
-  createHmac('sha256', key)
-    .update(`porthole resume 1 ${by}\0${session}\0${lane}\0${epoch}\0${received}\0${nonce}\0`)
-    .digest('base64url');
-
-interface Wanted {
-  readonly lane?: number;
-  readonly epoch?: number;
-  readonly received?: number;
-  readonly key?: Buffer;
-  readonly session?: string;
-  readonly more?: Record<string, unknown>;
-  readonly by?: string;
-  readonly nonce?: string;
-}
-
-/** Dials, and sends a hello that is right except for what is `wanted`. */
-async function tryResume(
-  owner: Owner,
-  wanted: Wanted = {},
-): Promise<{ carrier: RawCarrier; answer: Record<string, unknown>; type: number; hello: string; nonce: string }> {
-  const carrier = await dialCarrier(relay.port);
-  const challenge = JSON.parse((await carrier.nextOf(CHALLENGE)).payload.toString()) as { nonce: string };
-  const session = wanted.session ?? owner.session;
-  const { lane = 0, epoch = owner.epoch + 1, received = 0, by = 'agent', nonce = challenge.nonce } = wanted;
-  const proof = proofOf(wanted.key ?? owner.key, by, session, lane, epoch, received, nonce);
-  const hello = JSON.stringify({
-    mode: 'resume',
-    version: 1,
-    session,
-    lane,
-    epoch,
-    received,
-    proof,
-    software: 'by hand',
-    ...wanted.more,
-  });
-  await carrier.send(HELLO, hello);
-  const { type, payload } = await carrier.next();
-  return {
-    carrier,
-    type,
-    answer: JSON.parse(payload.toString()) as Record<string, unknown>,
-    hello,
-    nonce: challenge.nonce,
-  };
-}
-
-/** The rightful carrier answers a ping, in order: it is neither cut nor confused. */
-async function expectUndisturbed(owner: Owner): Promise<void> {
-  const mark = randomBytes(8);
-  await owner.carrier.send(PING, mark);
-  expect((await owner.carrier.nextOf(PONG)).payload).toEqual(mark);
-}
+const plain = (): Promise<RawCarrier> => dialCarrier(relay.port);
+const begin = (token = ada): Promise<Owner> => beginSession(plain, token);
+const resume = (owner: Owner, wanted: Wanted = {}): Promise<TriedResume> => tryResume(plain, owner, wanted);
 
 describe('a hello to resume', () => {
   it('of the session’s own agent is welcomed, with the relay’s proof, and fences the old carrier', async () => {
     const owner = await begin();
-    const resumed = await tryResume(owner);
+    const resumed = await resume(owner);
     expect(resumed.type).toBe(WELCOME);
     expect(resumed.answer['proof']).toBe(
-      proofOf(owner.key, 'relay', owner.session, 0, 1, Number(resumed.answer['received']), resumed.nonce),
+      proofOf(owner.key, {
+        by: 'relay',
+        session: owner.session,
+        lane: 0,
+        epoch: 1,
+        received: Number(resumed.answer['received']),
+        nonce: resumed.nonce,
+      }),
     );
     await owner.carrier.wire.untilEnded();
     await expectUndisturbed({ ...owner, carrier: resumed.carrier });
@@ -147,7 +90,7 @@ describe('a hello to resume', () => {
     ['with a negative position', () => ({ received: -1 })],
   ])('%s is refused and leaves the live carrier alone', async (_what, wantedOf) => {
     const owner = await begin();
-    const tried = await tryResume(owner, await wantedOf(owner));
+    const tried = await resume(owner, await wantedOf(owner));
     expect(tried.type).toBe(REFUSED);
     expect(tried.answer['code']).toMatch(/^(SESSION_GONE|PROTOCOL_ERROR)$/);
     await tried.carrier.wire.untilEnded();
@@ -157,30 +100,30 @@ describe('a hello to resume', () => {
 
   it('that was overheard is worth nothing on another carrier, nor its epoch a second time', async () => {
     const owner = await begin();
-    const good = await tryResume(owner);
+    const good = await resume(owner);
     expect(good.type).toBe(WELCOME);
     const live = { ...owner, carrier: good.carrier, epoch: 1 };
     const replay = await dialCarrier(relay.port);
     await replay.nextOf(CHALLENGE);
     await replay.send(HELLO, good.hello);
     expect((await replay.next()).type).toBe(REFUSED);
-    expect((await tryResume(live, { epoch: 1 })).type).toBe(REFUSED);
+    expect((await resume(live, { epoch: 1 })).type).toBe(REFUSED);
     await expectUndisturbed(live);
     await good.carrier.close();
   });
 
   it('with a good proof and a position that was never sent ends the session instead of guessing', async () => {
     const owner = await begin();
-    const tried = await tryResume(owner, { received: 1_000_000 });
+    const tried = await resume(owner, { received: 1_000_000 });
     expect(tried.type).toBe(REFUSED);
     expect(tried.answer['code']).toBe('SESSION_GONE');
-    expect((await tryResume(owner)).answer['code']).toBe('SESSION_GONE');
+    expect((await resume(owner)).answer['code']).toBe('SESSION_GONE');
   });
 
   it('says the same about a wrong proof and an unknown session', async () => {
     const owner = await begin();
-    const wrong = await tryResume(owner, { key: randomBytes(32) });
-    const unknown = await tryResume(owner, { session: randomBytes(16).toString('base64url') });
+    const wrong = await resume(owner, { key: randomBytes(32) });
+    const unknown = await resume(owner, { session: randomBytes(16).toString('base64url') });
     expect(wrong.answer['code']).toBe(unknown.answer['code']);
     await expectUndisturbed(owner);
     await owner.carrier.close();
@@ -193,7 +136,7 @@ describe('a carrier without a hello', () => {
     const idle = await Promise.all(Array.from({ length: 50 }, () => dialCarrier(relay.port)));
     for (const carrier of idle) await carrier.nextOf(CHALLENGE);
     await expectUndisturbed(owner);
-    expect((await tryResume(owner)).type).toBe(WELCOME);
+    expect((await resume(owner)).type).toBe(WELCOME);
     await Promise.all(idle.map((carrier) => carrier.close()));
   });
 });
@@ -207,5 +150,77 @@ describe('a hello to create', () => {
     expect((await thief.nextOf(REFUSED)).payload.toString()).toContain('PROTOCOL_ERROR');
     await expectUndisturbed(owner);
     await owner.carrier.close();
+  });
+});
+
+describe('over TLS, a hello to resume', () => {
+  const secure = (): Promise<RawCarrier> => dialSecureCarrier(relay.httpsPort ?? 0, authority.certificatePem);
+
+  it('bound to its own carrier is welcomed, with a proof bound to the same', async () => {
+    const owner = await beginSession(secure, ada);
+    expect(owner.bound).toBe(true);
+    const resumed = await tryResume(secure, owner);
+    expect([resumed.type, resumed.answer['bound']]).toEqual([WELCOME, true]);
+    const claim = { by: 'relay', session: owner.session, lane: 0, epoch: 1, nonce: resumed.nonce };
+    const received = Number(resumed.answer['received']);
+    const keyingMaterial = keyingMaterialOf(resumed.carrier);
+    expect(resumed.answer['proof']).toBe(proofOf(owner.key, { ...claim, received, keyingMaterial }));
+    await owner.carrier.wire.untilEnded();
+    await expectUndisturbed({ ...owner, carrier: resumed.carrier });
+    await resumed.carrier.close();
+  });
+
+  it.each<[string, (owner: Owner) => Wanted | Promise<Wanted>]>([
+    ['with a proof that is bound to nothing', () => ({ keyingMaterial: undefined })],
+    ['with a proof made on the live carrier', ({ carrier }) => ({ keyingMaterial: keyingMaterialOf(carrier) })],
+    [
+      'with a proof made on another TLS connection to the same relay',
+      async () => {
+        await using elsewhere = await secure();
+        return { keyingMaterial: keyingMaterialOf(elsewhere) };
+      },
+    ],
+    ['with a secret that was guessed', () => ({ key: randomBytes(32) })],
+    ['with a proof for an earlier nonce', () => ({ nonce: randomBytes(16).toString('base64url') })],
+    ['with the secret of another token’s session', async () => ({ key: (await beginSession(secure, bob)).key })],
+    ['with another token instead of a proof', () => ({ more: { proof: bob, token: bob } })],
+  ])('%s is refused and leaves the live carrier alone', async (_what, wantedOf) => {
+    const owner = await beginSession(secure, ada);
+    const tried = await tryResume(secure, owner, await wantedOf(owner));
+    expect([tried.type, tried.answer['code']]).toEqual([REFUSED, 'SESSION_GONE']);
+    await tried.carrier.wire.untilEnded();
+    await expectUndisturbed(owner);
+    await owner.carrier.close();
+  });
+
+  it('that was welcomed once is worth nothing a second time, on whatever carrier', async () => {
+    const owner = await beginSession(secure, ada);
+    const good = await tryResume(secure, owner);
+    expect(good.type).toBe(WELCOME);
+    const live = { ...owner, carrier: good.carrier, epoch: 1 };
+    for (const dial of [secure, plain]) {
+      const replay = await dial();
+      await replay.nextOf(CHALLENGE);
+      await replay.send(HELLO, good.hello);
+      expect((await replay.next()).type).toBe(REFUSED);
+    }
+    await expectUndisturbed(live);
+    await good.carrier.close();
+  });
+
+  it('is not to be had without TLS, whatever the proof is bound to', async () => {
+    const owner = await beginSession(secure, ada);
+    for (const wanted of [{ keyingMaterial: undefined }, { keyingMaterial: keyingMaterialOf(owner.carrier) }])
+      expect((await resume(owner, wanted)).type).toBe(REFUSED);
+    await expectUndisturbed(owner);
+    await owner.carrier.close();
+  });
+
+  it('of a session whose TLS ended elsewhere is good over any carrier, as it was begun', async () => {
+    const owner = await beginSession(secure, ada, false);
+    expect(owner.bound).toBe(false);
+    const resumed = await tryResume(secure, owner);
+    expect([resumed.type, resumed.answer['bound']]).toEqual([WELCOME, false]);
+    await resumed.carrier.close();
   });
 });
