@@ -14,6 +14,7 @@ import type {
   Address,
   Claim,
   ClaimOutcome,
+  PortTraits,
   Resolution,
   RouteRegistry,
   Waiting,
@@ -49,6 +50,10 @@ export class FakeRegistry implements RouteRegistry {
 
   isRaw(): boolean {
     return false;
+  }
+
+  portTraits(): PortTraits | undefined {
+    return undefined;
   }
 
   resolvePort(port: number): Resolution {

@@ -91,10 +91,15 @@ describe('a reload', () => {
 describe('two workers', () => {
   it('serve the visitors of one agent, whichever of them they land on', async () => {
     const origin = await startOrigin();
-    await using stage = await startStage(origin.port, { relay: { config: { workers: 2 } } });
+    await using stage = await startStage(origin.port, { relay: { config: { workers: 2 }, tcpPorts: 1 } });
+    const { relay, token } = stage;
+    const args = ['--remote-port', String(relay.ports?.first)];
+    await using byPort = await startAgent({ relayUrl: relay.url, token, target: origin.port, args });
+    const portUrl = await byPort.url();
     const visits = Array.from({ length: 60 }, async (_, round) => {
-      await using visitor = await connectVisitor(stage.url);
-      await visitor.send(getRequest(stage.url, `/size/${round * 1000}`));
+      const url = round % 2 === 0 ? stage.url : portUrl;
+      await using visitor = await connectVisitor(url);
+      await visitor.send(getRequest(url, `/size/${round * 1000}`));
       const answer = await readAnswer(visitor);
       expect([answer.status, answer.body.length]).toEqual([200, round * 1000]);
     });

@@ -126,8 +126,9 @@ describe.skipIf(pebbleMissing())('a relay that orders its certificates', () => {
     expect(certificate.subjectaltname).toContain('DNS:*.tunnel.test');
   });
 
-  it('has a certificate for its address when it has no domain', async () => {
-    const place = await scene('127.0.0.1', {});
+  it('has a certificate for its address when it has no domain, and shows it on the ports of its tunnels', async () => {
+    const { first } = await freePortRange(1);
+    const place = await scene('127.0.0.1', { tcp: { ports: String(first) } });
     await issued(place.relay, '127.0.0.1');
     const port = place.relay.httpsPort ?? 0;
     const socket = await until('it is served', () =>
@@ -135,9 +136,10 @@ describe.skipIf(pebbleMissing())('a relay that orders its certificates', () => {
     );
     expect(new X509Certificate(socket.getPeerCertificate().raw).checkIP('127.0.0.1')).toBe('127.0.0.1');
     socket.destroy();
-    const refused = launchAgent(await agentOptions(place.relay, []));
-    open.push(refused);
-    expect((await refused.event('refused')).code).toBe('NOT_SUPPORTED');
+    const agent = await startTunnel(place, []);
+    expect(await agent.url()).toBe(`https://127.0.0.1:${first}`);
+    const visit = { port: first, servername: '', host: '127.0.0.1', ca: place.ca, path: '/headers' };
+    expect((await visitSecurely(visit)).status).toBe(200);
   });
 
   it('serves a domain that a user brings once DNS proves it, to nobody else, and orders its certificate then', async () => {

@@ -22,7 +22,7 @@ export interface TunnelOptions extends ServedBy {
   readonly name?: string | undefined;
   /** One of the relay's domains. Default: its first. */
   readonly domain?: string | undefined;
-  /** Wanted public port of a TCP tunnel. Default: any free one. */
+  /** Wanted public port of a TCP tunnel, or of an HTTP tunnel in place of a name. Default: any free one. */
   readonly remotePort?: number | undefined;
   /** Share the name with other agents of the same identity instead of taking it over. Default false. */
   readonly pool?: boolean | undefined;

@@ -43,7 +43,7 @@ export class Tunnel extends EventEmitter<TunnelEventMap> implements AsyncDisposa
     return this.#claimed.name;
   }
 
-  /** Public port of a TCP tunnel. */
+  /** Public port of a TCP tunnel, and of an HTTP tunnel that has one instead of a name. */
   get port(): number | undefined {
     return this.#claimed.port;
   }

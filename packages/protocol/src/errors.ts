@@ -238,7 +238,7 @@ export const ERRORS = {
     wire: 72,
     retryable: false,
     exit: 3,
-    message: 'This relay offers no TCP ports.',
+    message: 'This relay offers no ports for tunnels.',
     hint: 'Ask the operator to set `tcp.ports`.',
   },
   RELAY_FULL: {

@@ -16,7 +16,7 @@ export interface ClaimMessage {
   readonly name?: string;
   /** Wanted domain, one of the relay's; absent: its first. */
   readonly domain?: string;
-  /** Wanted public port (tcp); absent: any free one. */
+  /** Wanted public port (tcp, http); absent: any free one (tcp, and http where the relay has no domain), or none (http). */
   readonly port?: number;
   /** Share the name with other agents of the identity instead of taking it over. */
   readonly pool?: boolean;
@@ -36,7 +36,7 @@ export interface ClaimedMessage {
   readonly id: number;
   readonly name: string;
   readonly url: string;
-  /** Public port (tcp). */
+  /** Public port, of a tunnel that has one. */
   readonly port?: number;
 }
 

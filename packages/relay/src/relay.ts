@@ -3,6 +3,7 @@
  * all of them.
  */
 import { mkdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { ReservedNames } from './access/reserved-names.ts';
 import type { Access } from './access/access.ts';
@@ -13,12 +14,20 @@ import { TokenRegistry } from './access/token-registry.ts';
 import { type AgentCounters, newAgentCounters } from './agents/agent-counters.ts';
 import { AgentDoor } from './agents/agent-door.ts';
 import type { AgentParts } from './agents/agent-parts.ts';
-import { listenOptions, type ListenPorts, publicUrlOf, type RelayConfig, type TlsConfig } from './config/config.ts';
+import {
+  listenOptions,
+  type ListenPorts,
+  portUrlOf,
+  publicUrlOf,
+  type RelayConfig,
+  type TlsConfig,
+} from './config/config.ts';
 import { type EdgeCounters, newEdgeCounters } from './edge/counters.ts';
 import type { DoorParts } from './edge/door-parts.ts';
 import { DEFAULT_TIMEOUTS, type EdgeParts } from './edge/edge-parts.ts';
 import { HttpDoor } from './edge/http-door.ts';
 import { OwnHosts } from './edge/own-hosts.ts';
+import { PortParts } from './edge/port-parts.ts';
 import { RedirectDoor } from './edge/redirect-door.ts';
 import { TcpDoor } from './edge/tcp-door.ts';
 import { Ticker } from './edge/ticker.ts';
@@ -116,6 +125,7 @@ export class Relay {
   readonly #agentDoor: AgentDoor;
   readonly #httpDoor: HttpDoor;
   readonly #tcpDoor: TcpDoor;
+  readonly #portParts: PortParts;
   readonly #tls: TlsParts | undefined;
   readonly #customDomains: CustomDomains | undefined;
   readonly #tlsCounters = newTlsCounters();
@@ -136,9 +146,12 @@ export class Relay {
       ? new CustomDomains({ store: this.#store, dns: systemDns(customDomains.resolvers), domain: domains[0] })
       : undefined;
     const edgeParts = this.#edgeParts();
-    this.#tcpDoor = new TcpDoor(config.tcp.address, edgeParts, deps.worker?.ports);
+    const acceptHttp = (socket: Socket, port: number): void => this.#acceptAt(port, socket);
+    this.#tcpDoor = new TcpDoor(config.tcp.address, { ...edgeParts, acceptHttp }, deps.worker?.ports);
     this.#agentDoor = new AgentDoor(this.#agentParts());
-    this.#httpDoor = new HttpDoor(this.#doorParts(edgeParts));
+    const doorParts = this.#doorParts(edgeParts);
+    this.#portParts = new PortParts(doorParts);
+    this.#httpDoor = new HttpDoor(doorParts);
     this.#tls = config.tls === undefined ? undefined : this.#tlsParts(config.tls, edgeParts);
   }
 
@@ -247,9 +260,14 @@ export class Relay {
       log: this.#log,
       proxyProtocolFrom: new TrustedAddresses(this.#config.proxyProtocolFrom),
       isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
-      acceptHttp: (socket, visitor) => this.#httpDoor.accept(socket, 'https', undefined, visitor),
-      acceptH2: (socket, visitor) =>
-        this.#httpDoor.h2.acceptH2(socket, { scheme: 'https', covers: (host) => visitor.serves(host) }),
+      acceptHttp: (socket, visitor, port) =>
+        this.#httpDoor.accept(socket, 'https', undefined, visitor, this.#partsOf(port)),
+      acceptH2: (socket, visitor, port) =>
+        this.#httpDoor.h2.acceptH2(socket, {
+          scheme: 'https',
+          covers: (host) => visitor.serves(host),
+          parts: this.#partsOf(port),
+        }),
     });
     const redirect = new RedirectDoor({
       challengeAnswer: (path) => certificates.challenges.httpAnswer(path),
@@ -258,6 +276,16 @@ export class Relay {
       reportBug: (err) => this.#log.error({ event: 'fault', err }),
     });
     return { config: tls, certificates, door, redirect: tls.redirectHttp ? redirect : undefined };
+  }
+
+  /** A visitor of a tunnel by port that speaks HTTP. */
+  #acceptAt(port: number, socket: Socket): void {
+    if (this.#tls === undefined) this.#httpDoor.accept(socket, 'http', undefined, undefined, this.#partsOf(port));
+    else this.#tls.door.accept(socket, port);
+  }
+
+  #partsOf(port: number | undefined): DoorParts | undefined {
+    return port === undefined ? undefined : this.#portParts.of(port);
   }
 
   #certificates(tls: TlsConfig): RelayCertificates {
@@ -330,13 +358,14 @@ export class Relay {
       customDomains: this.#customDomains,
       hasTls: this.#config.tls !== undefined,
       asksCertificates: this.#config.tls?.redirectHttp === true,
-      tcpHost: this.#config.publicUrl?.host ?? domains[0],
+      portHost: this.#config.publicUrl?.host ?? domains[0],
       software: SOFTWARE,
       heartbeatMs,
       graceMs,
       maxLanes: MAX_LANES,
       handover: this.#worker?.peers,
       urlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
+      portUrlOf: (protocol, host, port) => portUrlOf(this.#config, protocol, host, port),
       welcome: (who) => ({ identity: who.identity, graceMs, heartbeatMs, maxLanes: MAX_LANES }),
     };
   }

@@ -144,9 +144,9 @@ export const OPTIONS = {
   remotePort: {
     flag: '--remote-port <port>',
     key: 'remote_port',
-    help: 'wanted public port',
+    help: 'wanted public port; an HTTP tunnel then has that instead of a name, as it always has at a relay without a domain',
     default: 'any free one',
-    commands: ['tcp'],
+    commands: ['tcp', ...WEB],
   },
   clientCaFile: {
     flag: '--client-ca-file <file>',

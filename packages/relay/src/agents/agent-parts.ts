@@ -1,5 +1,5 @@
 /** What everything behind the agents' door shares. */
-import type { Welcome } from '@porthole/protocol';
+import type { TunnelProtocol, Welcome } from '@porthole/protocol';
 import type { Access, Authenticated } from '../access/access.ts';
 import type { CustomDomains } from '../access/custom-domains.ts';
 import type { Log } from '../observe/log.ts';
@@ -32,8 +32,8 @@ export interface AgentParts {
   readonly hasTls: boolean;
   /** Visitors can be asked for certificates: they all come through TLS that ends here. */
   readonly asksCertificates: boolean;
-  /** Host that TCP tunnels are announced with. */
-  readonly tcpHost: string;
+  /** Host that tunnels by port are announced with, unless a domain is asked for. */
+  readonly portHost: string;
   /** Software and version, for people. */
   readonly software: string;
   readonly heartbeatMs: number;
@@ -44,6 +44,8 @@ export interface AgentParts {
   readonly handover: CarrierHandover | undefined;
   /** The URL visitors are to use for a host name. */
   urlOf(host: string): string;
+  /** The URL of a tunnel by port. */
+  portUrlOf(protocol: TunnelProtocol, host: string, port: number): string;
   /** The part of a WELCOME that is the same for every lane. */
   welcome(who: Authenticated): Pick<Welcome, 'identity' | 'graceMs' | 'heartbeatMs' | 'maxLanes'>;
 }

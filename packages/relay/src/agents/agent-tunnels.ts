@@ -1,6 +1,5 @@
 /** The tunnels of one session: claims that became leases, and what happens to them when the session comes and goes. */
 import { X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import {
   type ClaimedMessage,
   type ClaimMessage,
@@ -9,9 +8,8 @@ import {
   type Session,
 } from '@porthole/protocol';
 import type { Authenticated, Denied } from '../access/access.ts';
-import { isAddressLiteral, normalHostName } from '@porthole/acme';
-import { parseName, RandomNames } from '../routing/names.ts';
-import type { Address, Claim, ClaimOutcome, Lease, Resolution, RouteRegistry } from '../routing/registry.ts';
+import type { Address, Lease, Resolution, RouteRegistry } from '../routing/registry.ts';
+import { AddressClaims, type Granted, type Wish } from './address-claims.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import { AgentTarget } from './agent-target.ts';
@@ -45,7 +43,7 @@ export class AgentTunnels {
   readonly #who: Authenticated;
   readonly #label: string;
   readonly #parts: AgentParts;
-  readonly #names = new RandomNames();
+  readonly #addresses: AddressClaims;
   readonly #tunnels = new Map<number, AgentTunnel>();
   /** Released ones are taken out again. */
   readonly #pending = new Map<number, PendingClaim>();
@@ -59,6 +57,7 @@ export class AgentTunnels {
     this.#who = who;
     this.#label = label;
     this.#parts = parts;
+    this.#addresses = new AddressClaims(who, parts);
   }
 
   get list(): readonly AgentTunnel[] {
@@ -99,8 +98,9 @@ export class AgentTunnels {
     const pending: PendingClaim = { message, target: new AgentTarget(this.#session, id, `${this.#label}/${id}`) };
     this.#pending.set(id, pending);
     this.#undecided += 1;
-    const answer = protocol === 'tcp' ? this.#claimPort(pending) : this.#claimHost(pending);
-    answer
+    this.#addresses
+      .claim(message, this.#wishOf(pending))
+      .then((given) => this.#stand(pending, given))
       .catch((error: unknown) => this.#unexpected(error))
       .then((given) => {
         this.#undecided -= 1;
@@ -154,129 +154,29 @@ export class AgentTunnels {
       : { ok: false, code: 'CERTIFICATE_INVALID', detail: 'the authorities for visitors are no PEM certificates' };
   }
 
-  async #claimHost(pending: PendingClaim): Promise<Answer> {
-    const { message } = pending;
-    const domain = (message.domain ?? this.#parts.domains[0] ?? '').toLowerCase();
-    if (!this.#parts.domains.includes(domain)) return await this.#claimCustom(pending, domain);
-    // Addresses have no subdomains.
-    if (isIP(domain) !== 0)
-      return {
-        ok: false,
-        code: 'NOT_SUPPORTED',
-        detail: 'the relay has no domain: use a TCP tunnel, or a domain of your own',
-      };
-    if (message.name === undefined) return await this.#claimAnyHost(pending, domain);
-    const parsed = parseName(message.name);
-    if (!parsed.ok) return parsed;
-    const permission = this.#parts.access.mayUseName(this.#who, parsed.name);
-    if (!permission.ok) return permission;
-    return this.#stand(
-      pending,
-      await this.#parts.registry.claim({ ...this.#claimOf(pending), address: { host: `${parsed.name}.${domain}` } }),
-      parsed.name,
-    );
-  }
-
-  /** A domain that is not the relay's: the user's own, if DNS says so. */
-  async #claimCustom(pending: PendingClaim, domain: string): Promise<Answer> {
-    const { customDomains, registry } = this.#parts;
-    const { name } = pending.message;
-    const host = normalHostName(domain);
-    const isOurs = this.#parts.domains.some((own) => domain.endsWith(`.${own}`));
-    if (customDomains === undefined || host === undefined || isAddressLiteral(host) || !host.includes('.') || isOurs)
-      return { ok: false, code: 'NAME_NOT_ALLOWED', detail: `the relay has no domain ${domain.slice(0, 253)}` };
-    // After a lost session the agent names what it had.
-    if (name !== undefined && name !== host)
-      return {
-        ok: false,
-        code: 'NAME_NOT_ALLOWED',
-        detail: 'a domain of your own has no further name: leave --name out',
-      };
-    if (this.#who.scope.names !== undefined) return { ok: false, code: 'NAME_NOT_ALLOWED', detail: host };
-    const permission = await customDomains.prove(this.#who.identity, host);
-    if (!permission.ok) return permission;
-    return this.#stand(pending, await registry.claim({ ...this.#claimOf(pending), address: { host } }), host);
-  }
-
-  /** A name that looks free here may be given away elsewhere at this very moment: then another. */
-  async #claimAnyHost(pending: PendingClaim, domain: string): Promise<Answer> {
-    for (let tried = 0; tried < NAME_TRIES; tried += 1) {
-      const name = this.#makeUpName(domain);
-      if (name === undefined) break;
-      const outcome = await this.#parts.registry.claim({
-        ...this.#claimOf(pending),
-        address: { host: `${name}.${domain}` },
-        vacant: true,
-      });
-      if (outcome.ok || outcome.code !== 'NAME_TAKEN') return this.#stand(pending, outcome, name);
-    }
-    return { ok: false, code: 'NAME_NOT_ALLOWED', detail: 'no free name that the token allows' };
-  }
-
-  async #claimPort(pending: PendingClaim): Promise<Answer> {
-    const { portPool, publicPorts, access } = this.#parts;
-    const { message } = pending;
-    const tries = message.port === undefined ? PORT_TRIES : 1;
-    let denied: Denied = { ok: false, code: 'PORTS_EXHAUSTED', detail: '' };
-    for (let tried = 0; tried < tries; tried += 1) {
-      const outcome = await portPool.claim(
-        this.#claimOf(pending),
-        message.port,
-        (port) => access.mayUsePort(this.#who, port).ok,
-      );
-      if (!outcome.ok) return outcome;
-      const port = 'port' in outcome.lease.address ? outcome.lease.address.port : 0;
-      try {
-        await publicPorts.open(port);
-        portPool.allow(port);
-      } catch (error) {
-        outcome.lease.release();
-        portPool.avoid(port);
-        denied = {
-          ok: false,
-          code: 'PORT_TAKEN',
-          detail: `${port}: ${error instanceof PortholeError ? error.detail : 'cannot listen'}`,
-        };
-        continue;
-      }
-      return this.#stand(pending, outcome, String(port));
-    }
-    return denied;
-  }
-
-  #claimOf(pending: PendingClaim): Omit<Claim, 'address'> {
+  #wishOf(pending: PendingClaim): Wish {
     const { message, target } = pending;
     return {
       identity: this.#who.identity,
       target,
       pool: message.pool === true,
-      raw: message.protocol === 'tls',
+      raw: message.protocol !== 'http',
       clientCa: message.clientCa,
       maxTunnels: this.#who.scope.maxTunnels ?? this.#parts.limits.maxTunnelsPerUser,
       onLost: (code, detail) => this.#onLost(pending, code, detail),
     };
   }
 
-  #makeUpName(domain: string): string | undefined {
-    const { access, registry } = this.#parts;
-    for (let tried = 0; tried < NAME_TRIES; tried += 1) {
-      const random = this.#names.nextFree((name) => registry.resolveHost(`${name}.${domain}`).state === 'unknown');
-      const fitted = random === undefined ? undefined : access.fitName(this.#who, random);
-      if (fitted === undefined) return undefined;
-      if (access.mayUseName(this.#who, fitted).ok && registry.resolveHost(`${fitted}.${domain}`).state === 'unknown')
-        return fitted;
-    }
-    return undefined;
-  }
-
-  #stand({ message, target }: PendingClaim, outcome: ClaimOutcome, name: string): Answer {
-    if (!outcome.ok) return outcome;
-    const { lease } = outcome;
-    const { address } = lease;
-    const url = 'host' in address ? this.#parts.urlOf(address.host) : `tcp://${this.#parts.tcpHost}:${address.port}`;
-    const tunnel: AgentTunnel = { id: message.id, protocol: message.protocol, name, url, lease, target };
-    const port = 'port' in address ? { port: address.port } : {};
-    return { ok: true, tunnel, claimed: { type: 'claimed', id: message.id, name, url, ...port } };
+  #stand({ message, target }: PendingClaim, given: Granted | Denied): Answer {
+    if (!given.ok) return given;
+    const { lease, name, url } = given;
+    const { id, protocol } = message;
+    const port = 'port' in lease.address ? { port: lease.address.port } : {};
+    return {
+      ok: true,
+      tunnel: { id, protocol, name, url, lease, target },
+      claimed: { type: 'claimed', id, name, url, ...port },
+    };
   }
 
   #answer(pending: PendingClaim, given: Answer): void {
@@ -357,6 +257,3 @@ function isCertificates(pem: string): boolean {
     return false;
   }
 }
-
-const PORT_TRIES = 8;
-const NAME_TRIES = 8;

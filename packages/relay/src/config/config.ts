@@ -135,8 +135,17 @@ export function publicUrlOf(config: RelayConfig, host: string, ports: ListenPort
   const { scheme, port } =
     config.publicUrl ??
     (ports.https === undefined ? { scheme: 'http', port: ports.http } : { scheme: 'https', port: ports.https });
-  const shown = host.includes(':') ? `[${host}]` : host;
-  return `${scheme}://${shown}${port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`}`;
+  return `${scheme}://${shownHost(host)}${port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`}`;
+}
+
+/** The URL of a tunnel that has a port of its own. On those TLS ends wherever the relay has any. */
+export function portUrlOf(config: RelayConfig, protocol: 'http' | 'tcp' | 'tls', host: string, port: number): string {
+  const scheme = protocol === 'http' && config.tls !== undefined ? 'https' : protocol;
+  return `${scheme}://${shownHost(host)}:${port}`;
+}
+
+function shownHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** As Node's `listen` wants it. */

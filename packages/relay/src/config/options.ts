@@ -93,7 +93,7 @@ const OPTIONS = {
     loopback(9464),
     'Where `/healthz`, `/readyz`, `/metrics` and `/api/status` are served. Nobody is asked for a password there: keep it on loopback or a private network.',
   ),
-  'tcp.ports': option(portRanges, noPorts, 'Public ports for `porthole tcp`.'),
+  'tcp.ports': option(portRanges, noPorts, 'Public ports for `porthole tcp`, and for `porthole http` where the relay has no domain or a port is asked for.'),
   'tcp.address': option(optional(ipAddress), undefined, 'Address those ports are opened on. Default: that of `http`.'),
   trusted_proxies: option(
     list(addressBlock, 1024),

@@ -17,21 +17,22 @@ const LIFE_MS = 60_000;
 export class ClientCaServers {
   readonly #make: (name: string, ca: string) => tls.Server;
   /** In order of making. */
-  readonly #byName = new Map<string, Entry>();
+  readonly #byAddress = new Map<string, Entry>();
 
   constructor(make: (name: string, ca: string) => tls.Server) {
     this.#make = make;
   }
 
-  serverFor(name: string, ca: string): tls.Server {
+  /** `address`: what makes the tunnel unlike any other. `name`: whose certificate is shown. */
+  serverFor(address: string, name: string, ca: string): tls.Server {
     const now = performance.now();
-    const standing = this.#byName.get(name);
+    const standing = this.#byAddress.get(address);
     if (standing !== undefined && standing.ca === ca && now - standing.madeAt < LIFE_MS) return standing.server;
-    this.#byName.delete(name);
+    this.#byAddress.delete(address);
     const server = this.#make(name, ca);
-    this.#byName.set(name, { ca, server, madeAt: now });
-    const [oldest] = this.#byName.keys();
-    if (this.#byName.size > MAX_SERVERS && oldest !== undefined) this.#byName.delete(oldest);
+    this.#byAddress.set(address, { ca, server, madeAt: now });
+    const [oldest] = this.#byAddress.keys();
+    if (this.#byAddress.size > MAX_SERVERS && oldest !== undefined) this.#byAddress.delete(oldest);
     return server;
   }
 }

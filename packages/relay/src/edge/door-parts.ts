@@ -6,7 +6,7 @@ import type { OwnHosts } from './own-hosts.ts';
 
 export interface DoorParts extends EdgeParts {
   readonly headLimits: HeadLimits;
-  readonly ownHosts: OwnHosts;
+  readonly ownHosts: Pick<OwnHosts, 'has'>;
   /** The name of this relay in `Via`, by which it knows what it passed on itself; a token. */
   readonly viaName: string;
   /** Speak HTTP/2 with plain visitors who begin with its preface. Default true. */

@@ -14,6 +14,8 @@ export interface H2Arrival {
    * it. Others are answered 421, and browsers then open a connection of their own. Default: any host.
    */
   readonly covers?: (host: string) => boolean;
+  /** Of a port that has routes of its own; default: the door's. */
+  readonly parts?: DoorParts | undefined;
 }
 
 /** What every HTTP/2 connection begins with (RFC 9113 section 3.4). */
@@ -55,9 +57,9 @@ export class H2Door {
       socket.destroy();
       return;
     }
-    const { scheme, covers } = arrival;
+    const { scheme, covers, parts = this.#parts } = arrival;
     const from = { address, scheme, isTrusted: trusted.has(address) };
-    const session: H2Session = new H2Session(socket, from, covers, this.#parts, () => {
+    const session: H2Session = new H2Session(socket, from, covers, parts, () => {
       limits.leave(address);
       this.#sessions.delete(session);
       if (this.#sessions.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();

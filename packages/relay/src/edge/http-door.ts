@@ -63,9 +63,18 @@ export class HttpDoor {
     });
   }
 
-  /** Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet. */
-  accept(socket: net.Socket, scheme: 'http' | 'https', tap?: ReadTap, tls?: VisitorTls): void {
-    const { limits, trusted } = this.#parts;
+  /**
+   * Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet.
+   * `parts`: of a port that has routes of its own.
+   */
+  accept(
+    socket: net.Socket,
+    scheme: 'http' | 'https',
+    tap?: ReadTap,
+    tls?: VisitorTls,
+    parts: DoorParts = this.#parts,
+  ): void {
+    const { limits, trusted } = parts;
     const address = plainAddress(socket.remoteAddress);
     if (this.#isDraining || !limits.enter(address)) {
       this.#turnAway(socket);
@@ -74,14 +83,14 @@ export class HttpDoor {
     const visitor = new VisitorConnection(
       socket,
       { address, isTrusted: trusted.has(address), scheme, tls },
-      this.#parts,
+      parts,
       () => {
         limits.leave(address);
         this.#visitors.delete(visitor);
         if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
       },
       tap,
-      scheme === 'http' && this.#parts.h2c !== false ? this.#takeH2 : undefined,
+      scheme === 'http' && parts.h2c !== false ? this.#takerOfH2(parts) : undefined,
     );
     this.#visitors.add(visitor);
     visitor.start();
@@ -112,11 +121,15 @@ export class HttpDoor {
     await Promise.all([this.h2.close(), this.#empty()]);
   }
 
-  readonly #takeH2 = (socket: net.Socket): void => {
-    this.h2.acceptH2(socket, { scheme: 'http' });
+  readonly #takeH2 = (socket: net.Socket, parts?: DoorParts): void => {
+    this.h2.acceptH2(socket, { scheme: 'http', parts });
     // It was paused between two readers; what was put back is taken at the next tick, and must not flow past it.
     setImmediate(() => socket.resume());
   };
+
+  #takerOfH2(parts: DoorParts): (socket: net.Socket) => void {
+    return parts === this.#parts ? this.#takeH2 : (socket) => this.#takeH2(socket, parts);
+  }
 
   /** Costs one write; whoever does not take the answer at once has missed it. */
   #turnAway(socket: net.Socket): void {

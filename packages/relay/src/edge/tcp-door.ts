@@ -1,4 +1,7 @@
-/** Raw visitors on ports of the pool: each port's connections go to the port's target, bytes both ways. */
+/**
+ * Visitors on ports of the pool: each port's connections go to the port's target, bytes both ways; those of ports on
+ * which HTTP is spoken are handed on. Owns the listening sockets.
+ */
 import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource, PublicPorts } from '../routing/public-ports.ts';
@@ -6,9 +9,14 @@ import type { EdgeParts } from './edge-parts.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { plainAddress } from './trusted-addresses.ts';
 
+export interface TcpDoorParts extends EdgeParts {
+  /** Takes the visitors of ports on which HTTP is spoken. Nothing read of them yet. */
+  readonly acceptHttp?: (socket: net.Socket, port: number) => void;
+}
+
 export class TcpDoor implements PublicPorts {
   readonly #host: string | undefined;
-  readonly #parts: EdgeParts;
+  readonly #parts: TcpDoorParts;
   readonly #servers = new Map<number, net.Server>();
   readonly #visitors = new Set<TcpVisitor>();
   readonly #source: PortSource | undefined;
@@ -16,7 +24,7 @@ export class TcpDoor implements PublicPorts {
   #draining = false;
 
   /** `host`: the address to listen on; undefined for all. `source`: who owns the ports, when it is not this door. */
-  constructor(host: string | undefined, parts: EdgeParts, source?: PortSource) {
+  constructor(host: string | undefined, parts: TcpDoorParts, source?: PortSource) {
     this.#host = host;
     this.#parts = parts;
     this.#source = source;
@@ -78,7 +86,12 @@ export class TcpDoor implements PublicPorts {
   }
 
   #visit(socket: net.Socket, port: number): void {
-    const { limits, counters } = this.#parts;
+    const { limits, counters, registry, acceptHttp } = this.#parts;
+    // Asked each time: whoever holds the port may have changed his mind.
+    if (acceptHttp !== undefined && registry.portTraits(port)?.raw === false) {
+      acceptHttp(socket, port);
+      return;
+    }
     const address = plainAddress(socket.remoteAddress);
     if (!limits.enter(address)) {
       counters.visitorsRefusedTotal += 1;

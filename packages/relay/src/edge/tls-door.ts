@@ -7,7 +7,6 @@ import * as tls from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
 import type { Log } from '../observe/log.ts';
 import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
-import type { ProxyHeader } from '../tls/proxy-protocol.ts';
 import type { ServingCertificates } from '../tls/serving-certificates.ts';
 import { serverTlsOptions } from '../tls/certificate-index.ts';
 import { ClientCaServers } from './client-ca-servers.ts';
@@ -31,10 +30,10 @@ export interface TlsDoorParts extends EdgeParts {
   readonly proxyProtocolFrom: TrustedAddresses;
   /** Whether a name is one of the relay's, a tunnel's or its own, so that the default certificate is of use. */
   readonly isOurs: (host: string) => boolean;
-  /** Visitors behind TLS who speak HTTP/1.1. */
-  readonly acceptHttp: (socket: tls.TLSSocket, visitor: VisitorTls) => void;
+  /** Visitors behind TLS who speak HTTP/1.1. `port`: of a tunnel by port, when they came in there. */
+  readonly acceptHttp: (socket: tls.TLSSocket, visitor: VisitorTls, port: number | undefined) => void;
   /** Those who speak HTTP/2; absent: it is not offered. */
-  readonly acceptH2?: ((socket: tls.TLSSocket, visitor: VisitorTls) => void) | undefined;
+  readonly acceptH2?: ((socket: tls.TLSSocket, visitor: VisitorTls, port: number | undefined) => void) | undefined;
   /** Default 5,000. */
   readonly helloTimeoutMs?: number;
   /** For a handshake after its hello, in milliseconds. Default 10,000. */
@@ -42,6 +41,16 @@ export interface TlsDoorParts extends EdgeParts {
   readonly halfOpen?: HalfOpenLimits;
 }
 
+/** What is known of a connection whose handshake is under way. */
+interface Handshake {
+  /** As in SNI; empty when the default certificate is shown. */
+  readonly name: string;
+  /** Of a tunnel by port. */
+  readonly port: number | undefined;
+  readonly clientCa: string | undefined;
+}
+
+const NOTHING_KNOWN: Handshake = { name: '', port: undefined, clientCa: undefined };
 const HELLO_TIMEOUT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const COMPLAINT_EVERY_MS = 10_000;
@@ -55,8 +64,7 @@ export class TlsDoor {
   readonly #halfOpen: HalfOpenSockets;
   readonly #pace = new HandshakePace();
   readonly #raw = new Set<TcpVisitor>();
-  /** What is known of a connection whose handshake is under way. */
-  readonly #inHandshake = new WeakMap<net.Socket, { readonly name: string; readonly clientCa: string | undefined }>();
+  readonly #inHandshake = new WeakMap<net.Socket, Handshake>();
   #nextComplaintAt = 0;
   #isDraining = false;
   #whenEmpty: (() => void)[] = [];
@@ -70,7 +78,7 @@ export class TlsDoor {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    this.#server.on('connection', (socket) => this.#accept(socket));
+    this.#server.on('connection', (socket) => this.accept(socket));
     this.#tls = this.#makeTlsServer();
     this.#challenges = this.#makeChallengeServer();
     this.#clientCas = new ClientCaServers((name, ca) => this.#makeTlsServer({ name, ca }));
@@ -122,7 +130,8 @@ export class TlsDoor {
     await this.drain(0);
   }
 
-  #accept(socket: net.Socket): void {
+  /** Takes a connection in, from this door's listener or, with `port`, from that of a tunnel by port. Nothing read of it yet. */
+  accept(socket: net.Socket, port?: number): void {
     const { proxyProtocolFrom, tlsCounters, helloTimeoutMs } = this.#parts;
     const address = plainAddress(socket.remoteAddress);
     tlsCounters.acceptedTotal += 1;
@@ -131,13 +140,15 @@ export class TlsDoor {
     this.#halfOpen.enter(socket, sourceOf(address));
     const proxyHeader = proxyProtocolFrom.has(address);
     peekOpening(socket, { proxyHeader, timeoutMs: helloTimeoutMs ?? HELLO_TIMEOUT_MS }, (outcome) =>
-      this.#looked(socket, outcome),
+      this.#looked(socket, outcome, port),
     );
   }
 
-  #looked(socket: net.Socket, outcome: PeekOutcome): void {
+  #looked(socket: net.Socket, outcome: PeekOutcome, port: number | undefined): void {
     if (outcome.state === 'hello') {
-      this.#heard(socket, outcome.hello, outcome.proxy);
+      if (outcome.proxy !== undefined) standFor(socket, outcome.proxy);
+      if (port === undefined) this.#heard(socket, outcome.hello);
+      else this.#heardAt(port, socket, outcome.hello);
       return;
     }
     const { tlsCounters } = this.#parts;
@@ -170,8 +181,7 @@ export class TlsDoor {
     });
   }
 
-  #heard(socket: net.Socket, hello: ClientHello, proxy: ProxyHeader | undefined): void {
-    if (proxy !== undefined) standFor(socket, proxy);
+  #heard(socket: net.Socket, hello: ClientHello): void {
     const { registry, tlsCounters } = this.#parts;
     const name = hello.serverName;
     const isRaw = name !== undefined && registry.isRaw(name);
@@ -184,6 +194,12 @@ export class TlsDoor {
     } else {
       this.#terminate(socket, name);
     }
+  }
+
+  /** A tunnel by port takes visitors by whatever name: the relay's address has a certificate, and its names have theirs. */
+  #heardAt(port: number, socket: net.Socket, { serverName }: ClientHello): void {
+    const hasOne = serverName !== undefined && this.#parts.certificates.find(serverName) !== undefined;
+    this.#beginHandshake(socket, hasOne ? serverName : '', port);
   }
 
   #passThrough(socket: net.Socket, name: string): void {
@@ -223,14 +239,22 @@ export class TlsDoor {
     });
   }
 
-  #beginHandshake(socket: net.Socket, name: string): void {
+  #beginHandshake(socket: net.Socket, name: string, port?: number): void {
     this.#pace.begin(() => {
       if (socket.destroyed) return;
-      const clientCa = this.#parts.registry.clientCaOf(name);
-      this.#inHandshake.set(socket, { name, clientCa });
-      const server = clientCa === undefined ? this.#tls : this.#clientCas.serverFor(name, clientCa);
+      const clientCa = this.#clientCaOf(name, port);
+      this.#inHandshake.set(socket, { name, port, clientCa });
+      const server =
+        clientCa === undefined
+          ? this.#tls
+          : this.#clientCas.serverFor(port === undefined ? name : `${name}:${port}`, name, clientCa);
       server.emit('connection', socket);
     });
+  }
+
+  #clientCaOf(host: string, port: number | undefined): string | undefined {
+    const { registry } = this.#parts;
+    return port === undefined ? registry.clientCaOf(host) : registry.portTraits(port)?.clientCa;
   }
 
   #makeTlsServer(asks?: { readonly name: string; readonly ca: string }): tls.Server {
@@ -273,7 +297,7 @@ export class TlsDoor {
 
   #secured(socket: tls.TLSSocket): void {
     const under = underlying(socket);
-    const { tlsCounters, acceptHttp, acceptH2, certificates, registry } = this.#parts;
+    const { tlsCounters, acceptHttp, acceptH2, certificates } = this.#parts;
     tlsCounters.handshakesTotal += 1;
     if (socket.isSessionReused()) tlsCounters.resumedHandshakesTotal += 1;
     socket.on('error', () => undefined);
@@ -282,14 +306,15 @@ export class TlsDoor {
       resetThrough(socket, under);
       carryAddress(socket, under);
     }
-    const { name, clientCa } = (under && this.#inHandshake.get(under)) ?? { name: '', clientCa: undefined };
+    const { name, port, clientCa } = (under && this.#inHandshake.get(under)) ?? NOTHING_KNOWN;
     const rules = {
-      covers: (host: string) => certificates.covers(name, host),
-      clientCaOf: (host: string) => registry.clientCaOf(host),
+      // On a port of its own a tunnel is the only one there is to be meant.
+      covers: (host: string) => port !== undefined || certificates.covers(name, host),
+      clientCaOf: (host: string) => this.#clientCaOf(host, port),
     };
     const visitor = new VisitorTls(name, rules, clientCa);
-    if (acceptH2 !== undefined && socket.alpnProtocol === 'h2') acceptH2(socket, visitor);
-    else acceptHttp(socket, visitor);
+    if (acceptH2 !== undefined && socket.alpnProtocol === 'h2') acceptH2(socket, visitor, port);
+    else acceptHttp(socket, visitor, port);
   }
 }
 

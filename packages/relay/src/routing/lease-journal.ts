@@ -79,12 +79,15 @@ function parseLease(key: string, value: JsonValue): RecordedLease | undefined {
   if (typeof value !== 'object' || value === null || !('identity' in value)) return undefined;
   const { identity, epoch } = value;
   if (typeof identity !== 'string' || typeof epoch !== 'number') return undefined;
-  if (key.startsWith(HOST_PREFIX)) {
-    const raw = 'raw' in value && value['raw'] === true ? { raw: true } : {};
-    const clientCa =
-      'client_ca' in value && typeof value['client_ca'] === 'string' ? { clientCa: value['client_ca'] } : {};
-    return { address: { host: key.slice(HOST_PREFIX.length) }, identity, epoch, ...raw, ...clientCa };
-  }
+  const raw = 'raw' in value && value['raw'] === true ? { raw: true } : {};
+  const clientCa =
+    'client_ca' in value && typeof value['client_ca'] === 'string' ? { clientCa: value['client_ca'] } : {};
+  const address = addressOf(key);
+  return address === undefined ? undefined : { address, identity, epoch, ...raw, ...clientCa };
+}
+
+function addressOf(key: string): Address | undefined {
+  if (key.startsWith(HOST_PREFIX)) return { host: key.slice(HOST_PREFIX.length) };
   const port = Number(key.slice(PORT_PREFIX.length));
-  return key.startsWith(PORT_PREFIX) && Number.isInteger(port) ? { address: { port }, identity, epoch } : undefined;
+  return key.startsWith(PORT_PREFIX) && Number.isInteger(port) ? { port } : undefined;
 }

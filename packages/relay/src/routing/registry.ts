@@ -16,9 +16,9 @@ export interface Claim {
   readonly vacant?: boolean;
   /** How many claims the identity may have standing, this one included; TUNNEL_LIMIT past it. Absent: no such limit. */
   readonly maxTunnels?: number | undefined;
-  /** Of a host: visitors' TLS connections go to the target as they are. */
+  /** Visitors' connections go to the target as they are: TLS of a host, anything of a port. */
   readonly raw?: boolean;
-  /** Of a host: PEM of the authorities whose certificates visitors must show. */
+  /** PEM of the authorities whose certificates visitors must show. */
   readonly clientCa?: string | undefined;
   /** Called once when the claim ends against its holder's will (taken over, revoked). */
   readonly onLost: (code: ErrorCode, detail: string) => void;
@@ -49,6 +49,14 @@ export type Resolution =
   | { readonly state: 'away' }
   | { readonly state: 'unknown' };
 
+/** How a port is served, also while its holder is away. */
+export interface PortTraits {
+  /** Connections go to the target as they are; otherwise HTTP is spoken on the port. */
+  readonly raw: boolean;
+  /** PEM of the authorities whose certificates visitors must show. */
+  readonly clientCa: string | undefined;
+}
+
 /** Ends when the address is ready, when it is not held any more, or when the time is over. Never rejects. */
 export interface Waiting {
   readonly done: Promise<Resolution>;
@@ -68,6 +76,8 @@ export interface RouteRegistry {
   isRaw(host: string): boolean;
   /** PEM of the authorities whose certificates visitors of the host must show, also while its holder is away. */
   clientCaOf(host: string): string | undefined;
+  /** Undefined when nobody holds the port. */
+  portTraits(port: number): PortTraits | undefined;
   /** Undefined when as many requests wait already as may (per address and in all). */
   wait(address: Address, timeoutMs: number): Waiting | undefined;
 }
