@@ -14,7 +14,7 @@ import { within } from '../harness/until.ts';
 let relay: RelayInProcess;
 
 beforeAll(async () => {
-  relay = await startRelayInProcess({ heartbeat: '1s', wait: '1s' });
+  relay = await startRelayInProcess({ heartbeat: '1s', wait: '1s', domain: 'localhost,also.localhost' });
 });
 afterAll(() => relay?.close());
 
@@ -31,6 +31,25 @@ describe('expose', () => {
       expect((await get(url, '/size/10')).body.length).toBe(10);
     }
     expect((await get(url)).status).toBe(404);
+  });
+
+  it('puts a target under several domains, all of them or none', async () => {
+    await using origin = await startOrigin();
+    const domain = ['also.localhost', 'localhost'];
+    await using holder = await expose({ relay: relay.url, target: origin.port, name: 'twofold', domain });
+    expect(holder.urls).toEqual(domain.map((each) => `http://twofold.${each}:${relay.port}`));
+    for (const url of holder.urls) expect((await get(url, '/size/10')).status).toBe(200);
+    const opening = expose({
+      relay: relay.url,
+      target: origin.port,
+      name: 'single',
+      domain: [...domain, 'nobody.test'],
+    });
+    await expect(opening).rejects.toMatchObject({
+      code: 'NAME_NOT_ALLOWED',
+      detail: expect.stringContaining('none of the 3 domains is served'),
+    });
+    expect((await get(`http://single.localhost:${relay.port}`)).status).toBe(404);
   });
 
   it('puts a server that listens nowhere on a public address, WebSockets included', async () => {

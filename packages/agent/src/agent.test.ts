@@ -174,6 +174,46 @@ describe('a tunnel', () => {
   });
 });
 
+describe('a tunnel with several domains', () => {
+  const both = ['a.test', 'b.test'];
+
+  it('has an address under each, opened when all stand', async () => {
+    const tunnel = await expose({ relay: RELAY, fetch, name: 'shop', domain: both }, openLink);
+    expect(link.claims.map(({ claim }) => claim)).toEqual(
+      both.map((domain) => ({ protocol: 'http', name: 'shop', domain })),
+    );
+    expect([tunnel.url, tunnel.urls]).toEqual([
+      'https://name-1.relay.test',
+      ['https://name-1.relay.test', 'https://name-2.relay.test'],
+    ]);
+    await tunnel.close();
+    expect(link.claims.map(({ isReleased }) => isReleased)).toEqual([true, true]);
+  });
+
+  it('is refused as a whole when one of them is, and gives the others back', async () => {
+    const opening = expose({ relay: RELAY, fetch, domain: both }, openStubborn);
+    const [a, b] = link.claims;
+    a?.events.onClaimed(claimed(1));
+    b?.events.onRefused('NAME_TAKEN', 'b.test: its holder can free it');
+    a?.events.onRefused('CANCELLED', '');
+    await expect(opening).rejects.toMatchObject({
+      code: 'NAME_TAKEN',
+      detail: 'b.test: its holder can free it; none of the 2 domains is served',
+    });
+    expect(a?.isReleased).toBe(true);
+  });
+
+  it('tells of its addresses once for each session', async () => {
+    const tunnel = await expose({ relay: RELAY, fetch, domain: both }, openLink);
+    let opened = 0;
+    tunnel.on('opened', () => opened++);
+    await new Promise(setImmediate);
+    for (const [index, { events }] of link.claims.entries()) events.onClaimed(claimed(index + 1));
+    expect(opened).toBe(2);
+    await tunnel.close();
+  });
+});
+
 describe('an agent', () => {
   it('shares one link between its tunnels, which end by themselves', async () => {
     const agent = new Agent({ relay: RELAY }, openLink);

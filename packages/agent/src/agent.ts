@@ -2,6 +2,7 @@
 import { type ClaimedMessage, PortholeError, type TunnelProtocol } from '@porthole/protocol';
 import { openRelayLink, relayUrl, type RelayLinkOptions } from './open-relay-link.ts';
 import { originOf, type ServedBy } from './served-by.ts';
+import { claimsFor, openJointTunnel, type Several } from './joint-tunnel.ts';
 import type { LinkEvents, RelayLink, TunnelClaim } from './relay-link.ts';
 import type { Origin } from './origin.ts';
 import { Tunnel } from './tunnel.ts';
@@ -20,8 +21,11 @@ export interface AgentOptions extends Pick<RelayLinkOptions, 'relay' | 'token' |
 export interface TunnelOptions extends ServedBy {
   /** Wanted name; given exactly or refused. Default: the relay makes one up. */
   readonly name?: string | undefined;
-  /** One of the relay's domains. Default: its first. */
-  readonly domain?: string | undefined;
+  /**
+   * One of the relay's domains, or one of your own. Default: the relay's first. Several: an address under each, all of
+   * them or none.
+   */
+  readonly domain?: string | readonly string[] | undefined;
   /** Wanted public port of a TCP tunnel, or of an HTTP tunnel in place of a name. Default: any free one. */
   readonly remotePort?: number | undefined;
   /** Share the name with other agents of the same identity instead of taking it over. Default false. */
@@ -73,7 +77,7 @@ export class Agent implements AsyncDisposable {
     options.signal?.throwIfAborted();
     if (this.#finished !== undefined) throw this.#finished;
     const { protocol, origin } = originOf(options);
-    const opening = new TunnelOpening(this.#link, claimOf(protocol, options), origin, async (over, drainMs) => {
+    const opening = new TunnelOpening(this.#link, claimsOf(protocol, options), origin, async (over, drainMs) => {
       this.#openings.delete(over);
       if (options.closesAgent === true) await this.close(drainMs);
     });
@@ -84,7 +88,7 @@ export class Agent implements AsyncDisposable {
       this.#link.start();
     }
     const tunnel = await opened;
-    this.#log?.info('tunnel opened', { url: tunnel.url, name: tunnel.name });
+    this.#log?.info('tunnel opened', { urls: tunnel.urls, name: tunnel.name });
     return tunnel;
   }
 
@@ -137,13 +141,13 @@ class TunnelOpening {
 
   constructor(
     link: RelayLink,
-    claim: TunnelClaim,
+    claims: Several<TunnelClaim>,
     origin: Origin,
     forget: (opening: TunnelOpening, drainMs: number) => Promise<void>,
   ) {
     this.#origin = origin;
     this.#forget = forget;
-    this.#linked = link.openTunnel(claim, origin, {
+    this.#linked = openJointTunnel(link, claims, origin, {
       onClaimed: (claimed) => this.#claimed(claimed),
       onRefused: (code, detail) => this.over(new PortholeError(code, detail)),
     });
@@ -192,7 +196,7 @@ class TunnelOpening {
     else this.#tunnel.noteOver(reason);
   }
 
-  #claimed(claimed: ClaimedMessage): void {
+  #claimed(claimed: Several<ClaimedMessage>): void {
     if (this.#isOver) return;
     const tunnel = this.#tunnel;
     if (tunnel === undefined) {
@@ -223,13 +227,14 @@ class TunnelOpening {
   }
 }
 
-function claimOf(protocol: TunnelProtocol, options: TunnelOptions): TunnelClaim {
-  return {
+function claimsOf(protocol: TunnelProtocol, options: TunnelOptions): Several<TunnelClaim> {
+  const { domain = [] } = options;
+  const claim = {
     protocol,
     ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.domain === undefined ? {} : { domain: options.domain }),
     ...(options.remotePort === undefined ? {} : { port: options.remotePort }),
     ...(options.pool === undefined ? {} : { pool: options.pool }),
     ...(options.clientCa === undefined ? {} : { clientCa: options.clientCa }),
   };
+  return claimsFor(claim, typeof domain === 'string' ? [domain] : domain);
 }

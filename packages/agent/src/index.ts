@@ -5,6 +5,7 @@
 export { expose, type ExposeOptions } from './expose.ts';
 export { Agent, type AgentLog, type AgentOptions, type LinkFactory, type TunnelOptions } from './agent.ts';
 export { Tunnel, type TunnelEventMap } from './tunnel.ts';
+export { claimsFor, type JointEvents, openJointTunnel, type Several } from './joint-tunnel.ts';
 export type { ServedBy } from './served-by.ts';
 export type { FetchHandler } from './fetch-origin.ts';
 export type { HostHeader } from './host-rewriting.ts';

@@ -1,6 +1,7 @@
 /** A public address bound to an origin, as an application holds it. */
 import { EventEmitter } from 'node:events';
 import type { ClaimedMessage, PortholeError } from '@porthole/protocol';
+import type { Several } from './joint-tunnel.ts';
 
 export interface TunnelEventMap {
   /** The address stands: the first time, and again when the relay had forgotten us (the URL may then be another). */
@@ -23,29 +24,35 @@ export interface TunnelOwner {
 
 export class Tunnel extends EventEmitter<TunnelEventMap> implements AsyncDisposable {
   readonly #owner: TunnelOwner;
-  #claimed: ClaimedMessage;
+  #claimed: Several<ClaimedMessage>;
   #closing: Promise<void> | undefined;
   #over = false;
 
   /** Made by `expose` only. */
-  constructor(owner: TunnelOwner, claimed: ClaimedMessage) {
+  constructor(owner: TunnelOwner, claimed: Several<ClaimedMessage>) {
     super();
     this.#owner = owner;
     this.#claimed = claimed;
   }
 
-  /** The public address: `https://brave-otter.tunnel.example`, or `tcp://tunnel.example:7003`. */
+  /** The public address: `https://brave-otter.tunnel.example`, or `tcp://tunnel.example:7003`. Of several the first. */
   get url(): string {
-    return this.#claimed.url;
+    return this.#claimed[0].url;
   }
 
+  /** All public addresses, one for each domain asked for. */
+  get urls(): readonly string[] {
+    return this.#claimed.map(({ url }) => url);
+  }
+
+  /** Of the first address. */
   get name(): string {
-    return this.#claimed.name;
+    return this.#claimed[0].name;
   }
 
   /** Public port of a TCP tunnel, and of an HTTP tunnel that has one instead of a name. */
   get port(): number | undefined {
-    return this.#claimed.port;
+    return this.#claimed[0].port;
   }
 
   get closed(): boolean {
@@ -65,9 +72,9 @@ export class Tunnel extends EventEmitter<TunnelEventMap> implements AsyncDisposa
   }
 
   /** For the agent: the address stands (again). */
-  noteClaimed(claimed: ClaimedMessage): void {
+  noteClaimed(claimed: Several<ClaimedMessage>): void {
     this.#claimed = claimed;
-    if (!this.#over) this.emit('opened', { url: claimed.url, name: claimed.name });
+    if (!this.#over) this.emit('opened', { url: this.url, name: this.name });
   }
 
   /** For the agent: nothing will come back. */

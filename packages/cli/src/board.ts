@@ -17,7 +17,8 @@ export interface TunnelFacts {
 
 export interface TunnelRow extends TunnelFacts {
   name: string | undefined;
-  url: string | undefined;
+  /** One for each domain that was asked for. */
+  urls: readonly string[];
   state: 'opening' | 'open' | 'refused';
   /** Exchanges and raw connections since the start. */
   requests: number;
@@ -44,7 +45,7 @@ export class Board {
   }
 
   addTunnel(facts: TunnelFacts): TunnelRow {
-    const row: TunnelRow = { ...facts, name: undefined, url: undefined, state: 'opening', requests: 0 };
+    const row: TunnelRow = { ...facts, name: undefined, urls: [], state: 'opening', requests: 0 };
     this.tunnels.push(row);
     return row;
   }
@@ -72,13 +73,14 @@ export class Board {
   }
 
   /** Claims are made again after every lost session; only a new or changed address is news. */
-  claimed(row: TunnelRow, name: string, url: string): void {
-    const known = row.state === 'open' && row.url === url;
+  claimed(row: TunnelRow, name: string, urls: readonly string[]): void {
+    const known = row.state === 'open' && row.urls.join() === urls.join();
     row.name = name;
-    row.url = url;
+    row.urls = urls;
     row.state = 'open';
     if (known) return;
-    this.#listener({ event: 'tunnel', name, protocol: row.protocol, url, target: row.target, ...labelOf(row) });
+    const { protocol, target } = row;
+    this.#listener({ event: 'tunnel', name, protocol, ...shownUrls(urls), target, ...labelOf(row) });
   }
 
   refused(row: TunnelRow, code: ErrorCode, detail: string): void {
@@ -97,6 +99,12 @@ export class Board {
   finished(): void {
     this.#relayState = { state: 'finished' };
   }
+}
+
+/** `urls` only where there are several. */
+export function shownUrls(urls: readonly string[]): { url: string; urls?: readonly string[] } {
+  const [url = ''] = urls;
+  return urls.length > 1 ? { url, urls } : { url };
 }
 
 function labelOf(row: TunnelRow): { tunnel?: string } {

@@ -1,9 +1,11 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
 import {
+  claimsFor,
   ORIGIN_PROTOCOLS,
   type OriginProtocol,
   parseTarget,
   PortholeError,
+  type Several,
   type TunnelClaim,
   PROXY_VERSIONS,
   type ProxyVersion,
@@ -21,7 +23,8 @@ export interface TunnelPlan {
   readonly target: string;
   /** For people. */
   readonly shownTarget: string;
-  readonly claim: TunnelClaim;
+  /** One for each domain that was asked for. */
+  readonly claims: Several<TunnelClaim>;
   readonly hostHeader: string;
   readonly originProtocol: OriginProtocol;
   readonly insecureOrigin: boolean;
@@ -43,7 +46,8 @@ export interface EndToEndPlan {
 /** Everything a tunnel may be given, whatever the command; paths not yet read. */
 export interface TunnelWish {
   readonly name?: string | undefined;
-  readonly domain?: string | undefined;
+  /** All of them or none. */
+  readonly domain?: string | readonly string[] | undefined;
   readonly pool?: boolean | undefined;
   readonly hostHeader?: string | undefined;
   readonly originProtocol?: string | undefined;
@@ -68,6 +72,8 @@ export interface PathBase {
 }
 
 const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';
+/** Of one tunnel. */
+const MAX_DOMAINS = 64;
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 export function planTunnel(
@@ -88,14 +94,16 @@ export function planTunnel(
     label,
     kind,
     ...targetOf(kind, target, base),
-    claim: {
-      protocol: endToEnd !== undefined ? 'tls' : kind === 'serve' ? 'http' : kind,
-      ...(wish.name === undefined ? {} : { name: wish.name }),
-      ...(wish.domain === undefined ? {} : { domain: wish.domain }),
-      ...(wish.pool === true ? { pool: true } : {}),
-      ...(clientCa === undefined ? {} : { clientCa }),
-      ...(remotePort === undefined ? {} : { port: remotePort }),
-    },
+    claims: claimsFor(
+      {
+        protocol: endToEnd !== undefined ? 'tls' : kind === 'serve' ? 'http' : kind,
+        ...(wish.name === undefined ? {} : { name: wish.name }),
+        ...(wish.pool === true ? { pool: true } : {}),
+        ...(clientCa === undefined ? {} : { clientCa }),
+        ...(remotePort === undefined ? {} : { port: remotePort }),
+      },
+      domainsOf(wish),
+    ),
     hostHeader: wish.hostHeader ?? 'preserve',
     originProtocol: originProtocolOf(wish.originProtocol),
     insecureOrigin: wish.insecureOrigin ?? false,
@@ -106,6 +114,14 @@ export function planTunnel(
     dotfiles: wish.dotfiles ?? false,
     basicAuth: credentialOf(wish.basicAuth ?? read(wish.basicAuthFile)?.trim()),
   };
+}
+
+function domainsOf({ domain = [] }: TunnelWish): readonly string[] {
+  const domains = typeof domain === 'string' ? [domain] : domain;
+  const repeated = domains.find((each, index) => domains.indexOf(each) !== index);
+  if (repeated !== undefined) throw new PortholeError('USAGE', `--domain ${repeated} is given twice`);
+  if (domains.length > MAX_DOMAINS) throw new PortholeError('USAGE', `at most ${MAX_DOMAINS} domains for one tunnel`);
+  return domains;
 }
 
 function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: string; shownTarget: string } {

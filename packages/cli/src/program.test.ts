@@ -99,6 +99,7 @@ describe('a command line that is not valid', () => {
     ['tcp 5432 --relay x --remote-port 0', 'USAGE'],
     ['start', 'FILE_UNREADABLE'],
     ['completion tcsh', 'USAGE'],
+    ['http 3000 --relay t.example --domain a.test --domain a.test', 'USAGE'],
     ['logout', 'USAGE'],
   ])('%j is %s', async (args, code) => {
     await expect(run(args)).rejects.toMatchObject({ code });

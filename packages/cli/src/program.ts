@@ -112,5 +112,8 @@ function optionOf(name: OptionName): Option {
     row.flag?.startsWith('--no-') === true
       ? `do not ${row.help}`
       : `${row.help}${extra.length === 0 ? '' : ` (${extra.join(', ')})`}`;
-  return new Option(row.flag ?? `--${name}`, help);
+  const option = new Option(row.flag ?? `--${name}`, help);
+  if (row.repeats === true)
+    option.argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]);
+  return option;
 }

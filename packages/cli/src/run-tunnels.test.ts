@@ -14,6 +14,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CliEvent } from './output/events.ts';
 import type { Output } from './output/output.ts';
+import { plainLines } from './output/plain-lines.ts';
 import { planTunnel, type TunnelPlan } from './plan.ts';
 import { runTunnels } from './run-tunnels.ts';
 import { askAll } from './running/status-socket.ts';
@@ -161,6 +162,22 @@ describe('a running command', () => {
     ]);
   });
 
+  it('tells all addresses of a tunnel with several domains at once, or the refusal of one', async () => {
+    const both = planTunnel('http', '3000', { domain: ['a.test', 'b.test'] }, { folder, home: folder });
+    const code = run([both]);
+    await link.started.promise;
+    link.claimed(0, 'a');
+    expect(events).toEqual([]);
+    link.claimed(1, 'b');
+    const urls = ['https://a.t.example', 'https://b.t.example'];
+    expect(events).toMatchObject([{ event: 'tunnel', name: 'a', url: urls[0], urls }]);
+    expect(plainLines(events[0] as CliEvent)).toEqual(urls.map((url) => `${url} -> http://localhost:3000`));
+    expect(await askAll(folder)).toMatchObject([{ tunnels: [{ url: urls[0], urls }] }]);
+    link.tunnels[1]?.events.onRefused('NAME_TAKEN', 'b.test');
+    expect(await code).toBe(3);
+    expect(events[1]).toMatchObject({ event: 'refused', code: 'NAME_TAKEN' });
+  });
+
   it('stops at once when somebody insists, but not because one Ctrl-C came twice', async () => {
     const code = run([plan('http', '3000')]);
     await link.started.promise;
@@ -211,6 +228,11 @@ describe('plans', () => {
     ['a target without sense', () => plan('http', 'x:y:z'), 'TARGET_INVALID'],
     ['a scheme for TCP', () => plan('tcp', 'http://localhost:1'), 'TARGET_INVALID'],
     ['a name without sense', () => planTunnel('http', '1', { name: 'A_b' }, { folder, home: folder }), 'NAME_INVALID'],
+    [
+      'a domain twice',
+      () => planTunnel('http', '1', { domain: ['a.test', 'a.test'] }, { folder, home: folder }),
+      'USAGE',
+    ],
     ['a port without sense', () => planTunnel('tcp', '1', { remotePort: '70000' }, { folder, home: folder }), 'USAGE'],
     [
       'a credential without colon',

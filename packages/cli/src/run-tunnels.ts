@@ -3,6 +3,7 @@ import {
   errorRow,
   type ErrorCode,
   type LinkEvents,
+  openJointTunnel,
   type Origin,
   type PortholeError,
   type RelayLink,
@@ -110,14 +111,15 @@ function openTunnels(
     if (tunnel === undefined) continue;
     const row = board.addTunnel({
       label: plan.label,
-      protocol: plan.claim.protocol,
+      protocol: plan.claims[0].protocol,
       target: plan.shownTarget,
     });
     const counted = new CountedOrigin(tunnel.origin, () => row.requests++);
-    link.openTunnel(plan.claim, counted, {
+    openJointTunnel(link, plan.claims, counted, {
       onClaimed: (claimed) => {
-        board.claimed(row, claimed.name, claimed.url);
-        tunnel.endToEnd?.claimed(claimed.url);
+        const urls = claimed.map(({ url }) => url);
+        board.claimed(row, claimed[0].name, urls);
+        tunnel.endToEnd?.claimed(urls);
       },
       onRefused: (code, detail) => {
         board.refused(row, code, detail);

@@ -24,7 +24,7 @@ export function statusTable(agents: readonly StatusDocument[]): string[] {
       rows.push([
         ...about,
         tunnel.tunnel ?? tunnel.name ?? '',
-        tunnel.state === 'open' ? (tunnel.url ?? '') : tunnel.state,
+        tunnel.state === 'open' ? (tunnel.urls ?? [tunnel.url ?? '']).join(' ') : tunnel.state,
         tunnel.target,
         String(tunnel.requests),
       ]);

@@ -29,7 +29,7 @@ export interface CertificateSettings {
 
 export interface CertificateNews {
   /** `fingerprint`: SHA-256, as browsers show it. */
-  onCertificate(facts: { readonly name: string; readonly fingerprint: string; readonly until: Date }): void;
+  onCertificate(facts: { readonly fingerprint: string; readonly until: Date }): void;
   onTrouble(error: PortholeError, nextTryInMs: number): void;
 }
 
@@ -49,7 +49,7 @@ export class AgentCertificate {
   readonly #news: CertificateNews;
   readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #name: string | undefined;
+  #names: readonly string[] = [];
   #failures = 0;
 
   constructor(settings: CertificateSettings, origin: EndToEndOrigin, news: CertificateNews) {
@@ -58,10 +58,10 @@ export class AgentCertificate {
     this.#news = news;
   }
 
-  /** The tunnel has this name now. Called again after every reconnection. */
-  nameIs(name: string): void {
-    if (name === this.#name) return;
-    this.#name = name;
+  /** The tunnel has these names now. Called again after every reconnection. */
+  namesAre(names: readonly string[]): void {
+    if (names.join() === this.#names.join()) return;
+    this.#names = names;
     this.#failures = 0;
     void this.#look();
   }
@@ -73,14 +73,15 @@ export class AgentCertificate {
 
   async #look(): Promise<void> {
     clearTimeout(this.#timer);
-    const name = this.#name;
+    const names = this.#names;
+    const [name] = names;
     if (name === undefined || this.#stop.signal.aborted) return;
     try {
-      const kept = this.#kept(name);
-      if (kept !== undefined) this.#use(name, kept);
+      const kept = this.#kept(name, names);
+      if (kept !== undefined) this.#use(kept);
       const isDue = kept === undefined || renewAt(kept.chainPem) <= Date.now();
-      const current = isDue ? await this.#order(name) : kept;
-      if (isDue) this.#use(name, current);
+      const current = isDue ? await this.#order(name, names) : kept;
+      if (isDue) this.#use(current);
       this.#failures = 0;
       this.#again(renewAt(current.chainPem) - Date.now());
     } catch (cause) {
@@ -98,13 +99,13 @@ export class AgentCertificate {
     this.#timer.unref();
   }
 
-  #use(name: string, { keyPem, chainPem }: Kept): void {
+  #use({ keyPem, chainPem }: Kept): void {
     this.#origin.useCertificate(keyPem, chainPem);
     const { leaf, notAfterMs } = factsOf(chainPem);
-    this.#news.onCertificate({ name, fingerprint: leaf.fingerprint256, until: new Date(notAfterMs) });
+    this.#news.onCertificate({ fingerprint: leaf.fingerprint256, until: new Date(notAfterMs) });
   }
 
-  async #order(name: string): Promise<Kept> {
+  async #order(name: string, names: readonly string[]): Promise<Kept> {
     const { directoryUrl, email, ca } = this.#settings;
     const transport = createTransport({ ca, userAgent: 'porthole' });
     try {
@@ -115,7 +116,7 @@ export class AgentCertificate {
         this.#stop.signal,
       );
       const issued = await obtainCertificate(api, {
-        names: [name],
+        names,
         solvers: [this.#solver()],
         signal: this.#stop.signal,
       });
@@ -139,14 +140,17 @@ export class AgentCertificate {
     };
   }
 
-  #kept(name: string): Kept | undefined {
+  /** Under the first name; one that is not good for all of them is none. */
+  #kept(name: string, names: readonly string[]): Kept | undefined {
     const text = readIfThere(this.#fileOf(name), MAX_FILE_BYTES);
     if (text === undefined) return undefined;
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || !('keyPem' in value) || !('chainPem' in value)) return undefined;
     const { keyPem, chainPem } = value;
     if (typeof keyPem !== 'string' || typeof chainPem !== 'string') return undefined;
-    return factsOf(chainPem).notAfterMs > Date.now() ? { keyPem, chainPem } : undefined;
+    const facts = factsOf(chainPem);
+    const isUsable = facts.notAfterMs > Date.now() && names.every((each) => facts.names.includes(each));
+    return isUsable ? { keyPem, chainPem } : undefined;
   }
 
   #accountKey(): string {

@@ -18,7 +18,7 @@ export class EndToEndTunnel {
   readonly origin: EndToEndOrigin;
   readonly #certificate: AgentCertificate;
   readonly #output: Output;
-  #url: string | undefined;
+  #urls: readonly string[] = [];
 
   /** `inner` gets what visitors send, decrypted. */
   constructor(plan: EndToEndPlan, inner: Origin, { choice, output, certificateFolder }: EndToEndSurroundings) {
@@ -39,18 +39,21 @@ export class EndToEndTunnel {
     );
   }
 
-  /** The public address stands (again). */
-  claimed(url: string): void {
-    this.#url = url;
-    this.#certificate.nameIs(new URL(url).hostname);
+  /** The public addresses stand (again). */
+  claimed(urls: readonly string[]): void {
+    this.#urls = urls;
+    this.#certificate.namesAre(urls.map((url) => new URL(url).hostname));
   }
 
   close(): void {
     this.#certificate.close();
   }
 
-  async #tell({ name, fingerprint, until }: { name: string; fingerprint: string; until: Date }): Promise<void> {
-    const seen = this.#url === undefined ? 'unreachable' : await lookFromOutside(this.#url, fingerprint);
-    this.#output.event({ event: 'certificate', name, fingerprint, until: until.toISOString(), seen });
+  async #tell({ fingerprint, until }: { fingerprint: string; until: Date }): Promise<void> {
+    for (const url of this.#urls) {
+      const seen = await lookFromOutside(url, fingerprint);
+      const name = new URL(url).hostname;
+      this.#output.event({ event: 'certificate', name, fingerprint, until: until.toISOString(), seen });
+    }
   }
 }

@@ -7,6 +7,8 @@ export type CliEvent =
       readonly name: string;
       readonly protocol: string;
       readonly url: string;
+      /** All of them, where there are several; the first is `url`. */
+      readonly urls?: readonly string[];
       readonly target: string;
       readonly tunnel?: string;
     }

@@ -153,11 +153,9 @@ function boardWithTwo(): Board {
     () => 1000,
     () => {},
   );
-  board.claimed(
-    board.addTunnel({ label: 'web', protocol: 'http', target: 'http://localhost:3000' }),
-    'shop',
+  board.claimed(board.addTunnel({ label: 'web', protocol: 'http', target: 'http://localhost:3000' }), 'shop', [
     'https://shop.t.example',
-  );
+  ]);
   board.addTunnel({ label: 'db', protocol: 'tcp', target: 'localhost:5432' });
   return board;
 }

@@ -161,7 +161,7 @@ class LiveScreen implements Output {
     const board = this.#board;
     if (board === undefined) return [];
     const { columns = 80, rows = 24 } = this.#writer.stream;
-    const url = board.tunnels.find((tunnel) => tunnel.url !== undefined)?.url;
+    const [url] = board.tunnels.flatMap((tunnel) => tunnel.urls);
     const qr = url === undefined || this.#options.qr === undefined ? [] : this.#options.qr(url);
     return screenRows({
       board,

@@ -10,7 +10,9 @@ const SEEN = {
 export function plainLines(event: CliEvent): string[] {
   switch (event.event) {
     case 'tunnel':
-      return [`${event.url} -> ${event.target}${event.tunnel === undefined ? '' : ` (${event.tunnel})`}`];
+      return (event.urls ?? [event.url]).map(
+        (url) => `${url} -> ${event.target}${event.tunnel === undefined ? '' : ` (${event.tunnel})`}`,
+      );
     case 'interrupted':
       return [`No connection to the relay: ${event.message} Next try ${inWords(event.next_try_ms)}.`];
     case 'resumed':

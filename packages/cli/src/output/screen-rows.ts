@@ -59,13 +59,13 @@ function stateText(relay: RelayState, nowMs: number): string {
 
 function tunnelRows(tunnel: TunnelRow): string[] {
   const label = tunnel.label === undefined ? '' : `${tunnel.label}: `;
-  const address = tunnel.state === 'open' ? (tunnel.url ?? '') : tunnel.state;
+  const addresses = tunnel.state === 'open' ? tunnel.urls : [tunnel.state];
   const count =
     tunnel.requests === 1
       ? '1 request'
       : `${tunnel.requests} ${tunnel.protocol !== 'http' ? 'connections' : 'requests'}`;
   return [
-    `  ${label}${address}`,
+    ...addresses.map((address) => `  ${label}${address}`),
     `    -> ${tunnel.target}    ${tunnel.requests === 1 && tunnel.protocol !== 'http' ? '1 connection' : count}`,
     '',
   ];

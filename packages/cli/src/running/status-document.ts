@@ -1,6 +1,6 @@
 /** What a running agent says about itself to `porthole status`, as JSON over its status socket. */
 import { z } from 'zod';
-import type { Board } from '../board.ts';
+import { type Board, shownUrls } from '../board.ts';
 
 export const statusSchema = z.object({
   pid: z.number(),
@@ -17,6 +17,8 @@ export const statusSchema = z.object({
       state: z.string(),
       name: z.string().optional(),
       url: z.string().optional(),
+      /** All of them, where there are several. */
+      urls: z.array(z.string()).readonly().optional(),
       target: z.string(),
       requests: z.number(),
     }),
@@ -42,7 +44,7 @@ export function statusDocument(board: Board, pid: number, startedAtMs: number): 
       protocol: row.protocol,
       state: row.state,
       ...(row.name === undefined ? {} : { name: row.name }),
-      ...(row.url === undefined ? {} : { url: row.url }),
+      ...(row.urls.length === 0 ? {} : shownUrls(row.urls)),
       target: row.target,
       requests: row.requests,
     })),

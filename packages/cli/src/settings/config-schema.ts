@@ -46,7 +46,12 @@ const tunnelShape = {
   tls: described('tls', target),
   serve: described('serve', text),
   name: described('name', nameSchema),
-  domain: described('domain', text),
+  domain: described(
+    'domain',
+    z.union([text, z.array(text).min(1, { error: 'must not be empty' })], {
+      error: 'must be a domain or a list of them',
+    }),
+  ),
   pool: described('pool', flag),
   host_header: described('hostHeader', text),
   basic_auth_file: described('basicAuthFile', text),

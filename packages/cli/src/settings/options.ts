@@ -13,6 +13,8 @@ export interface OptionRow {
   readonly env?: string;
   readonly help: string;
   readonly default?: string;
+  /** May be given several times; a list in the file. */
+  readonly repeats?: true;
   /** Commands that take it; `all` for every command. */
   readonly commands: 'all' | readonly CommandName[];
 }
@@ -91,8 +93,9 @@ export const OPTIONS = {
   domain: {
     flag: '--domain <domain>',
     key: 'domain',
-    help: "wanted domain: one of the relay's, or one of your own (the relay says which DNS record proves it)",
+    help: "wanted domain: one of the relay's, or one of your own (the relay says which DNS record proves it); may be given several times, and then all are served or none",
     default: "the relay's first",
+    repeats: true,
     commands: NAMED,
   },
   pool: {
