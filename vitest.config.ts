@@ -1,9 +1,11 @@
 /**
- * How the tests run. `unit` shares one module graph per worker (so module-level state would show), `e2e` runs its files one
- * after the other, each isolated. Both take the packages from source: no build before a test.
+ * How the tests run. `unit` shares one module graph per worker (so module-level state would show). `e2e` isolates each file,
+ * and runs two at a time: they wait for their processes more than they compute. Both take the packages from source: no
+ * build before a test.
  */
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { TestOrder } from './scripts/test-order.ts';
 
 const SOURCE = '@porthole/source';
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -17,6 +19,7 @@ const fromSource = {
 export default defineConfig({
   root,
   test: {
+    sequence: { sequencer: TestOrder },
     reporters: ['default', fileURLToPath(new URL('scripts/test-summary.ts', import.meta.url))],
     projects: [
       {
@@ -31,6 +34,7 @@ export default defineConfig({
             'test/harness/**/*.test.ts',
           ],
           isolate: false,
+          maxWorkers: '100%',
           execArgv: [`--conditions=${SOURCE}`],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
@@ -41,7 +45,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/{e2e,interop,package}/**/*.test.ts'],
-          maxWorkers: 1,
+          maxWorkers: 2,
           execArgv: [`--conditions=${SOURCE}`],
           testTimeout: 60_000,
           hookTimeout: 60_000,

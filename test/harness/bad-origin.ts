@@ -1,14 +1,10 @@
 /** Origins as they fail in life: they refuse, stall, die in the middle, answer and close at once, or speak nonsense. */
+import { freePortRange } from './free-ports.ts';
 import { type Answer, type RawOrigin, plainAnswer, startRawOrigin } from './raw-origin.ts';
-import { Listener } from './listener.ts';
-import { createServer } from 'node:net';
 
-/** A port on which nobody listens: it was free a moment ago. `open` starts somebody there. */
+/** A port on which nobody listens. `startRawOrigin` can open somebody there. */
 export async function refusingPort(): Promise<number> {
-  const listener = await new Listener(createServer()).listen();
-  const { port } = listener;
-  await listener.close();
-  return port;
+  return (await freePortRange(1)).first;
 }
 
 /** Accepts and reads the request, and never says a word. */
