@@ -1,11 +1,12 @@
 /** Names the numbers that the parts of a relay keep, for `/metrics`. */
 import type { AgentSession } from './agents/agent-session.ts';
-import { Metrics, type Reading } from './observe/metrics.ts';
+import type { LogOutput } from './observe/log.ts';
+import type { Reading } from './observe/metric-family.ts';
+import { type MetricRow, Metrics } from './observe/metrics.ts';
 import { addProcessMetrics } from './observe/process-metrics.ts';
 import type { RelayInsides } from './relay.ts';
+import type { RegistrySizes } from './routing/route-table.ts';
 import { tlsRows } from './tls-metrics.ts';
-
-type Row = readonly [name: string, help: string, read: () => Reading, label?: string];
 
 /** `insides` is asked at every scrape; undefined while there is no relay yet. */
 export function relayMetrics(insides: () => RelayInsides | undefined, version: string): Metrics {
@@ -14,25 +15,27 @@ export function relayMetrics(insides: () => RelayInsides | undefined, version: s
     name: 'porthole_build_info',
     help: 'Always 1; the label has the version.',
     label: 'version',
+    across: 'max',
     read: () => ({ [version]: 1 }),
   });
   const from = (pick: (of: RelayInsides) => Reading) => (): Reading => {
     const of = insides();
     return of === undefined ? {} : pick(of);
   };
-  const rows = [...agentRows(from), ...visitorRows(from), ...routeRows(from), ...tlsRows(() => insides()?.tls)];
-  for (const [name, help, read, label] of rows) {
-    const options = { name, help, read, ...(label === undefined ? {} : { label }) };
-    if (name.endsWith('_total')) metrics.counter(options);
-    else metrics.gauge(options);
-  }
+  metrics.add([
+    ...agentRows(from),
+    ...visitorRows(from),
+    ...routeRows(() => insides()?.registry.sizes),
+    drainRow(() => insides()?.draining === true),
+    ...tlsRows(() => insides()?.tls),
+  ]);
   addProcessMetrics(metrics);
   return metrics;
 }
 
 type From = (pick: (of: RelayInsides) => Reading) => () => Reading;
 
-function agentRows(from: From): Row[] {
+function agentRows(from: From): MetricRow[] {
   const sum = (read: (session: AgentSession) => number) =>
     from(({ agentDoor }) => {
       let total = 0;
@@ -87,7 +90,7 @@ function agentRows(from: From): Row[] {
   ];
 }
 
-function visitorRows(from: From): Row[] {
+function visitorRows(from: From): MetricRow[] {
   return [
     ['porthole_visitors', 'Visitors’ connections open, HTTP and TCP.', from(({ edge }) => edge.visitorsOpen)],
     ['porthole_visitors_total', 'Visitors’ connections accepted.', from(({ edge }) => edge.visitorsTotal)],
@@ -125,26 +128,39 @@ function visitorRows(from: From): Row[] {
     ['porthole_truncated_total', 'Answers broken off in the middle.', from(({ edge }) => edge.truncatedTotal)],
     ['porthole_visitor_received_bytes_total', 'Body bytes from visitors.', from(({ edge }) => edge.bytesUpTotal)],
     ['porthole_visitor_sent_bytes_total', 'Body bytes to visitors.', from(({ edge }) => edge.bytesDownTotal)],
-  ];
-}
-
-function routeRows(from: From): Row[] {
-  return [
-    [
-      'porthole_routes',
-      'Public addresses held, by kind.',
-      from(({ registry }) => ({ host: registry.sizes.hosts, port: registry.sizes.ports })),
-      'kind',
-    ],
-    ['porthole_leases', 'Claims that stand.', from(({ registry }) => registry.sizes.leases)],
-    ['porthole_leases_away', 'Claims whose agent is away.', from(({ registry }) => registry.sizes.away)],
     [
       'porthole_waits_refused_total',
       'Visitors not let wait because too many did.',
       from(({ registry }) => registry.sizes.waitsRefused),
     ],
-    ['porthole_draining', '1 while the relay is about to stop.', from(({ draining }) => (draining ? 1 : 0))],
   ];
+}
+
+/** What the registry knows that grants the leases: the relay's own, or that of the supervisor. */
+export function routeRows(sizes: () => RegistrySizes | undefined): MetricRow[] {
+  const from = (pick: (of: RegistrySizes) => Reading) => (): Reading => {
+    const of = sizes();
+    return of === undefined ? {} : pick(of);
+  };
+  return [
+    [
+      'porthole_routes',
+      'Public addresses held, by kind.',
+      from(({ hosts, ports }) => ({ host: hosts, port: ports })),
+      'kind',
+    ],
+    ['porthole_leases', 'Claims that stand.', from(({ leases }) => leases)],
+    ['porthole_leases_away', 'Claims whose agent is away.', from(({ away }) => away)],
+  ];
+}
+
+/** Of the process. */
+export function droppedLinesRow({ logOutput }: { readonly logOutput: LogOutput }): MetricRow {
+  return ['porthole_log_lines_dropped_total', 'Log lines nobody read in time.', () => logOutput.dropped];
+}
+
+export function drainRow(isDraining: () => boolean): MetricRow {
+  return ['porthole_draining', '1 while the relay is about to stop.', () => (isDraining() ? 1 : 0)];
 }
 
 function byClass(answers: readonly number[]): Record<string, number> {

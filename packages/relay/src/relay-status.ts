@@ -3,6 +3,9 @@ import type { AgentSession } from './agents/agent-session.ts';
 import type { RelayInsides } from './relay.ts';
 import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
+/** What stands around the lines. */
+const ENVELOPE_CHARS = 512;
+
 interface SessionStatus {
   /** The first characters of its id; the whole of it would be half a secret. */
   readonly id: string;
@@ -33,6 +36,8 @@ export interface RelayStatus {
   readonly sessions: readonly SessionStatus[];
   /** Those ordered from an authority, and those wanted. */
   readonly certificates: readonly CertificateLine[];
+  /** How many there was no room for. */
+  readonly left_out: { readonly sessions: number; readonly certificates: number };
 }
 
 interface CertificateLine {
@@ -44,14 +49,43 @@ interface CertificateLine {
   readonly last_error: string | null;
 }
 
-export function relayStatus(insides: RelayInsides, version: string, uptimeSeconds: number): RelayStatus {
+export interface RelayStatusOptions {
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  /** About how long all of it may be as JSON; sessions that do not fit are left out. Default: any length. */
+  readonly maxChars?: number;
+}
+
+export function relayStatus(
+  insides: RelayInsides,
+  { version, uptimeSeconds, maxChars = Number.POSITIVE_INFINITY }: RelayStatusOptions,
+): RelayStatus {
+  const certificates = fitting((insides.tls?.certificates ?? []).map(certificateLine), maxChars / 2);
+  const sessions = fitting([...insides.agentDoor.sessions].map(sessionStatus), maxChars - certificates.chars);
   return {
     version,
     uptime_s: Math.round(uptimeSeconds),
     draining: insides.draining,
-    sessions: [...insides.agentDoor.sessions].map(sessionStatus),
-    certificates: (insides.tls?.certificates ?? []).map(certificateLine),
+    sessions: sessions.fit,
+    certificates: certificates.fit,
+    left_out: { sessions: sessions.leftOut, certificates: certificates.leftOut },
   };
+}
+
+/** The first of them that have room, and how many have not. */
+function fitting<T>(lines: Iterable<T>, maxChars: number): { fit: T[]; leftOut: number; chars: number } {
+  const fit: T[] = [];
+  let chars = ENVELOPE_CHARS;
+  let leftOut = 0;
+  for (const line of lines) {
+    const more = JSON.stringify(line).length + 1;
+    if (leftOut > 0 || chars + more > maxChars) leftOut += 1;
+    else {
+      fit.push(line);
+      chars += more;
+    }
+  }
+  return { fit, leftOut, chars };
 }
 
 function certificateLine(status: CertificateStatus): CertificateLine {

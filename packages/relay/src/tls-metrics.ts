@@ -1,11 +1,10 @@
 /** Names the numbers of the HTTPS door and of the certificates, for `/metrics`. Empty without https. */
-import type { Reading } from './observe/metrics.ts';
+import type { Reading } from './observe/metric-family.ts';
+import type { MetricRow } from './observe/metrics.ts';
 import type { TlsInsides } from './relay.ts';
 import type { TlsCounters } from './edge/tls-counters.ts';
 
-type Row = readonly [name: string, help: string, read: () => Reading, label?: string];
-
-export function tlsRows(tls: () => TlsInsides | undefined): Row[] {
+export function tlsRows(tls: () => TlsInsides | undefined): MetricRow[] {
   const count = (pick: (counters: TlsCounters) => number) => (): Reading => {
     const of = tls();
     return of === undefined ? {} : pick(of.counters);
@@ -54,12 +53,14 @@ export function tlsRows(tls: () => TlsInsides | undefined): Row[] {
       'When a certificate ends, in seconds since 1970.',
       perCertificate(({ notAfterMs }) => (notAfterMs === undefined ? undefined : Math.round(notAfterMs / 1000))),
       'certificate',
+      'max',
     ],
     [
       'porthole_certificate_failures',
       'Orders of a certificate that failed since the last one that did not.',
       perCertificate(({ failures }) => failures),
       'certificate',
+      'max',
     ],
   ];
 }

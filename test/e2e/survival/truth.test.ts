@@ -171,3 +171,105 @@ describe('what is said about a tunnel', () => {
     await expectTruth('gone');
   });
 });
+
+describe('what is said about a relay with two workers', () => {
+  interface RelayStatus {
+    readonly generation: number;
+    readonly workers: readonly {
+      readonly worker: string;
+      readonly pid: number;
+      readonly state: string;
+      readonly silent: boolean;
+      readonly sessions: number | null;
+    }[];
+    readonly sessions: readonly { readonly worker: string; readonly state: string }[];
+  }
+
+  let pair: RelayUnderTest;
+  let crowd: readonly AgentUnderTest[] = [];
+  beforeAll(async () => {
+    pair = await startRelay({ config: { workers: 2, reload_drain: '1s' } });
+    const users = await pair.addToken('ada');
+    crowd = await Promise.all(
+      [1, 2, 3].map((i) => startAgent({ relayUrl: pair.url, token: users, target: origin.port, name: `one-${i}` })),
+    );
+  });
+  afterAll(async () => {
+    for (const each of crowd) await each.close();
+    await pair?.close();
+  });
+
+  const account = async (): Promise<RelayStatus> => JSON.parse(await pair.admin('/api/status')) as RelayStatus;
+  const probe = async (path: string): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${pair.adminPort}${path}`)).status;
+  const visit = async (): Promise<void> => {
+    for (const each of crowd) {
+      const where = await each.url();
+      expect((await askOnce(where, getRequest(where))).status).toBe(200);
+    }
+  };
+
+  it('is the sum of both, and each by itself where that is what counts', async () => {
+    await visit();
+    const { workers, sessions, generation } = await account();
+    expect(generation).toBe(1);
+    expect(workers.map(({ state, silent }) => [state, silent])).toEqual([
+      ['ready', false],
+      ['ready', false],
+    ]);
+    expect(sessions).toHaveLength(3);
+    expect(workers.reduce((sum, worker) => sum + (worker.sessions ?? 0), 0)).toBe(3);
+    for (const session of sessions) expect(workers.map(({ worker }) => worker)).toContain(session.worker);
+    expect(await pair.metric('porthole_sessions')).toBe(3);
+    expect(await pair.metric('porthole_routes')).toBe(3);
+    expect(await pair.metric('porthole_exchanges_total')).toBe(3);
+    const processes = (await pair.admin('/metrics')).match(/^process_resident_memory_bytes\{worker="[^"]+"\}/gm);
+    expect(processes).toHaveLength(3);
+  });
+
+  it('names a worker that hangs, and waits for nobody', async () => {
+    const pids = (await account()).workers.map(({ pid }) => pid);
+    const [first = 0, second = 0] = pids;
+    process.kill(first, 'SIGSTOP');
+    const [metrics, { workers }, ...health] = await Promise.all([
+      pair.admin('/metrics'),
+      account(),
+      probe('/healthz'),
+      probe('/readyz'),
+    ]);
+    expect(metrics).toContain('porthole_workers_silent 1\n');
+    // What it counted is not forgotten.
+    expect(metrics).toContain('porthole_exchanges_total 3\n');
+    expect(workers.map(({ silent }) => silent)).toEqual([true, false]);
+    expect(health).toEqual([200, 200]);
+    process.kill(second, 'SIGSTOP');
+    expect(await Promise.all([probe('/healthz'), probe('/readyz')])).toEqual([503, 503]);
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    await until('both answer', async () => (await pair.metric('porthole_workers_silent')) === 0);
+  });
+
+  it('goes on over a reload: nothing that was counted is lost', async () => {
+    await pair.command('reload');
+    expect(await probe('/readyz')).toBe(200);
+    await until('the old generation has ended', async () => (await account()).workers.length === 2);
+    const { generation, sessions, workers } = await account();
+    expect([generation, sessions.length]).toEqual([2, 3]);
+    expect(workers.every(({ worker }) => worker.startsWith('g2.'))).toBe(true);
+    expect(await pair.metric('porthole_sessions')).toBe(3);
+    expect(await pair.metric('porthole_sessions_total')).toBe(6);
+    await visit();
+    expect(await pair.metric('porthole_exchanges_total')).toBe(6);
+  });
+
+  it('counts a worker that was killed, and is ready again with its successor', async () => {
+    const [first] = (await account()).workers;
+    if (first !== undefined) process.kill(first.pid, 'SIGKILL');
+    await until('another has taken its place', async () => {
+      const { workers } = await account();
+      return workers.length === 2 && workers.every(({ pid, state }) => pid !== first?.pid && state === 'ready');
+    });
+    expect(await pair.metric('porthole_worker_crashes_total')).toBe(1);
+    await until('all sessions are back', async () => (await pair.metric('porthole_sessions')) === 3);
+    expect(await pair.metric('porthole_exchanges_total')).toBe(6);
+  });
+});

@@ -6,17 +6,22 @@ import { AdminServer } from './admin-server.ts';
 let server: AdminServer;
 let port: number;
 let notReady: string | undefined;
+let notAlive: string | undefined;
 let errors: unknown[];
 
 beforeEach(async () => {
   notReady = undefined;
+  notAlive = undefined;
   errors = [];
   server = new AdminServer(
     { host: '127.0.0.1', port: 0 },
     {
-      notReady: () => notReady,
-      metrics: { contentType: 'text/plain; version=0.0.4', render: async () => 'porthole_x 1\n' },
-      status: () => ({ sessions: [] }),
+      sources: {
+        notAlive: async () => notAlive,
+        notReady: async () => notReady,
+        metrics: async () => 'porthole_x 1\n',
+        status: async () => ({ sessions: [] }),
+      },
       onError: (error) => errors.push(error),
     },
   );
@@ -61,6 +66,10 @@ describe('the admin address', () => {
       /^HTTP\/1.1 503 [^]*draining\n$/,
     );
     expect(await statusOf('GET /healthz HTTP/1.1\r\nHost: localhost')).toBe(200);
+    notAlive = 'no worker answers';
+    expect(await raw('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close')).toMatch(
+      /^HTTP\/1.1 503 [^]*no worker answers\n$/,
+    );
   });
 
   it('refuses what a web page could send through DNS rebinding', async () => {
@@ -95,9 +104,12 @@ describe('the admin address', () => {
     const second = new AdminServer(
       { host: '127.0.0.1', port },
       {
-        notReady: () => undefined,
-        metrics: { contentType: '', render: async () => '' },
-        status: () => null,
+        sources: {
+          notAlive: async () => undefined,
+          notReady: async () => undefined,
+          metrics: async () => '',
+          status: async () => null,
+        },
         onError: () => {},
       },
     );

@@ -7,14 +7,23 @@ import type { AddressInfo } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import { type ListenAddress, listenOptions } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
+import { METRICS_CONTENT_TYPE } from '../observe/metrics.ts';
 import { maySee } from './request-origin.ts';
 
+/** Of one process, or of several: their answers are bounded in time by whoever asks them. */
 export interface AdminSources {
-  /** Undefined: ready. Otherwise why not, in a word or two. */
-  readonly notReady: () => string | undefined;
-  readonly metrics: { readonly contentType: string; render(): Promise<string> };
+  /** Undefined: alive. Otherwise what nobody but a restart can mend, in a few words. */
+  notAlive(): Promise<string | undefined>;
+  /** Undefined: ready. Otherwise why not, in a few words. */
+  notReady(): Promise<string | undefined>;
+  /** In the text format of Prometheus. */
+  metrics(): Promise<string>;
   /** Anything JSON can carry. */
-  readonly status: () => unknown;
+  status(): Promise<unknown>;
+}
+
+export interface AdminServerOptions {
+  readonly sources: AdminSources;
   readonly onError: (error: unknown) => void;
 }
 
@@ -29,11 +38,13 @@ const TEXT = 'text/plain; charset=utf-8';
 export class AdminServer {
   readonly #address: ListenAddress;
   readonly #sources: AdminSources;
+  readonly #onError: (error: unknown) => void;
   readonly #server: Server;
 
-  constructor(address: ListenAddress, sources: AdminSources) {
+  constructor(address: ListenAddress, { sources, onError }: AdminServerOptions) {
     this.#address = address;
     this.#sources = sources;
+    this.#onError = onError;
     this.#server = createServer({
       requestTimeout: 10_000,
       headersTimeout: 5000,
@@ -50,7 +61,7 @@ export class AdminServer {
       this.#server.once('error', (cause) => reject(listenFailure(this.#address, cause)));
       this.#server.listen(fd === undefined ? listenOptions(this.#address) : { fd }, () => {
         // Running out of file descriptors is reported here, too; the listener goes on.
-        this.#server.removeAllListeners('error').on('error', (error) => this.#sources.onError(error));
+        this.#server.removeAllListeners('error').on('error', (error) => this.#onError(error));
         resolve();
       });
     });
@@ -71,7 +82,7 @@ export class AdminServer {
     try {
       reply = await this.#reply(request);
     } catch (error) {
-      this.#sources.onError(error);
+      this.#onError(error);
       reply = { status: 500, type: TEXT, body: 'Something failed; the log has the details.\n' };
     }
     // A request body is nobody's business here; without this it would be read as the next request.
@@ -98,23 +109,25 @@ export class AdminServer {
       return { status: 405, type: TEXT, body: 'Only GET and HEAD.\n' };
     switch (request.url?.split('?', 1)[0]) {
       case '/healthz':
-        return { status: 200, type: TEXT, body: 'ok\n' };
-      case '/readyz': {
-        const why = this.#sources.notReady();
-        return { status: why === undefined ? 200 : 503, type: TEXT, body: `${why ?? 'ready'}\n` };
-      }
+        return verdict('ok', await this.#sources.notAlive());
+      case '/readyz':
+        return verdict('ready', await this.#sources.notReady());
       case '/metrics':
-        return { status: 200, type: this.#sources.metrics.contentType, body: await this.#sources.metrics.render() };
+        return { status: 200, type: METRICS_CONTENT_TYPE, body: await this.#sources.metrics() };
       case '/api/status':
         return {
           status: 200,
           type: 'application/json',
-          body: `${JSON.stringify(this.#sources.status(), undefined, 2)}\n`,
+          body: `${JSON.stringify(await this.#sources.status(), undefined, 2)}\n`,
         };
       default:
         return { status: 404, type: TEXT, body: 'There are /healthz, /readyz, /metrics and /api/status.\n' };
     }
   }
+}
+
+function verdict(good: string, why: string | undefined): Reply {
+  return { status: why === undefined ? 200 : 503, type: TEXT, body: `${why ?? good}\n` };
 }
 
 function listenFailure({ host, port }: ListenAddress, cause: Error): PortholeError {

@@ -1,18 +1,21 @@
 /** `serve` with workers: binds what is public, starts the supervisor, passes on signals to reload and to stop. */
 import { PortholeError } from '@porthole/protocol';
 import type { ListenAddress, RelayConfig } from '../config/config.ts';
+import { printListenAddress } from '../config/scalars.ts';
 import { registryLimits } from '../relay.ts';
 import { LeaseJournal } from '../routing/lease-journal.ts';
 import { type BoundSocket, bindSocket } from '../supervisor/bound-socket.ts';
-import type { SocketRole } from '../supervisor/channel-messages.ts';
+import type { PublicRole, SocketRole } from '../supervisor/channel-messages.ts';
 import { inheritedSockets } from '../supervisor/inherited-sockets.ts';
 import { PidFile } from '../supervisor/pid-file.ts';
 import { PortHandles } from '../supervisor/port-handles.ts';
 import { Registrar } from '../supervisor/registrar.ts';
+import { RelayTotals } from '../supervisor/relay-totals.ts';
 import { openRunFolder } from '../supervisor/run-folder.ts';
 import { Supervisor, type SupervisorSettings } from '../supervisor/supervisor.ts';
 import type { Listening } from './running-relay.ts';
 import type { Serving } from './serving.ts';
+import { supervisedAdmin } from './supervised-admin.ts';
 import { stopRequests } from './stop-requests.ts';
 
 /** An earlier supervisor that was killed leaves workers, which let go of the sockets when they notice. */
@@ -27,7 +30,8 @@ export async function supervise(
 ): Promise<void> {
   const { config, store, log, world } = serving;
   const pidFile = new PidFile(config.dataDir);
-  const sockets = await bindAll(serving);
+  const inherited = inheritedSockets(world.env, world.pid);
+  const sockets = await bindPublic(serving, inherited);
   const folder = openRunFolder(config.dataDir, world.pid);
   const ports = new PortHandles(config.tcp.address);
   const registrar = new Registrar({
@@ -36,17 +40,22 @@ export async function supervise(
     onPortFreed: (port) => ports.close(port),
   });
   await registrar.start();
+  const totals = new RelayTotals();
   const supervisor = new Supervisor({
     settings: settingsOf(config),
     sockets,
     ports,
     registrar,
+    totals,
     folder: folder.path,
     startProcess: world.startWorker,
     log,
   });
+  const admin = supervisedAdmin(serving, { supervisor, registrar, totals });
   const stop = stopRequests(world);
   try {
+    // First: whoever watches sees the start.
+    const adminPort = await admin?.start(inherited.get('admin')?.fd);
     const ready = await Promise.race([supervisor.start(), stop.first]);
     if (ready === undefined) return;
     pidFile.write(world.pid);
@@ -54,12 +63,13 @@ export async function supervise(
     world.onReload(() => reloads.ask());
     // Where there is a terminal, SIGHUP says that it is gone; where there is none, it is how services are reloaded.
     world.onHangUp(() => (world.isTty ? stop.ask() : reloads.ask()));
-    await announce(listeningOf(ready.listening));
+    await announce(listeningOf(ready.listening, config, adminPort));
     await stop.first;
     log.info({ event: 'stopping', limit_ms: config.drainMs });
     await Promise.race([supervisor.stop(config.drainMs), stop.second]);
   } finally {
     await supervisor.kill();
+    await admin?.close();
     pidFile.remove(world.pid);
     await registrar.close();
     folder.remove();
@@ -124,17 +134,20 @@ class Reloads {
   }
 }
 
-async function bindAll({ config, log, world }: Serving): Promise<ReadonlyMap<SocketRole, BoundSocket>> {
-  const sockets = inheritedSockets(world.env, world.pid);
-  const wanted: readonly (readonly [SocketRole, ListenAddress | undefined])[] = [
+async function bindPublic(
+  { config, log }: Serving,
+  inherited: ReadonlyMap<SocketRole, BoundSocket>,
+): Promise<ReadonlyMap<PublicRole, BoundSocket>> {
+  const sockets = new Map<PublicRole, BoundSocket>();
+  const wanted: readonly (readonly [PublicRole, ListenAddress | undefined])[] = [
     ['http', config.http],
     ['https', config.tls?.listen],
-    ['admin', config.admin],
   ];
   const mayWait = new PidFile(config.dataDir).isLeftBehind();
   try {
     for (const [role, address] of wanted) {
-      if (address !== undefined && !sockets.has(role)) sockets.set(role, await bindPatiently(address, mayWait));
+      const socket = inherited.get(role) ?? (address === undefined ? undefined : await bindPatiently(address, mayWait));
+      if (socket !== undefined) sockets.set(role, socket);
     }
   } catch (error) {
     for (const socket of sockets.values()) socket.close();
@@ -160,6 +173,12 @@ function settingsOf({ workers, reloadDrainMs }: RelayConfig): SupervisorSettings
   return { workers, reloadDrainMs };
 }
 
-function listeningOf(fields: Readonly<Record<string, unknown>>): Listening {
-  return { ...fields, url: String(fields['url']) };
+function listeningOf(
+  fields: Readonly<Record<string, unknown>>,
+  { admin }: RelayConfig,
+  adminPort: number | undefined,
+): Listening {
+  const where =
+    admin === undefined || adminPort === undefined ? {} : { admin: printListenAddress({ ...admin, port: adminPort }) };
+  return { ...fields, ...where, url: String(fields['url']) };
 }

@@ -7,6 +7,7 @@ import { SharedRouteRegistry } from '../routing/shared-registry.ts';
 import { openStore } from '../store/open-store.ts';
 import type { StartMessage } from '../supervisor/channel-messages.ts';
 import { WorkerChannel } from '../supervisor/worker-channel.ts';
+import { MAX_REPORT_CHARS, type ReportKind } from '../supervisor/worker-reports.ts';
 import { RunningRelay } from './running-relay.ts';
 import type { Serving } from './serving.ts';
 import { type Flags, settle } from './settle.ts';
@@ -68,6 +69,7 @@ async function run(
   const running = new RunningRelay(config, store, log, world, { registry, ports: channel, peers, fds: start.fds });
   for (const update of start.routes) registry.apply(update);
   channel.connect(registry);
+  channel.answer((kind, maxChars) => reportOf(running, kind, maxChars));
   try {
     await peers.start();
     channel.ready(await running.start());
@@ -78,6 +80,19 @@ async function run(
   } finally {
     peers.close();
     await running.close();
+    // What was counted since it was last asked is part of what the relay counted.
+    channel.report('metrics', MAX_REPORT_CHARS);
+  }
+}
+
+function reportOf(running: RunningRelay, kind: ReportKind, maxChars: number): string {
+  switch (kind) {
+    case 'pulse':
+      return '';
+    case 'metrics':
+      return JSON.stringify(running.metrics.read());
+    case 'status':
+      return JSON.stringify(running.status(maxChars));
   }
 }
 

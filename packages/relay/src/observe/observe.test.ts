@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PortholeError } from '@porthole/protocol';
 import { createLog, type Log, type LogLevel } from './log.ts';
-import { Metrics } from './metrics.ts';
+import { Metrics, METRICS_CONTENT_TYPE } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 
 const TOKEN = `ph_${'a'.repeat(12)}_${'S3cr3t-_'.repeat(6).slice(0, 43)}`;
@@ -83,7 +83,8 @@ describe('metrics', () => {
     expect(text).toContain('porthole_things_total 5');
     expect(text).toContain('porthole_codes_total{code="A"} 5');
     expect(text).toContain('porthole_codes_total{code="B"} 2');
-    expect(metrics.contentType).toMatch(/^text\/plain/);
+    expect(text).not.toContain('porthole_open');
+    expect(METRICS_CONTENT_TYPE).toMatch(/^text\/plain/);
   });
 
   it('have names that say what they are', () => {

@@ -4,17 +4,19 @@
  */
 import type { ErrorCode } from '@porthole/protocol';
 import type { ClaimReply, ClaimRequest, LeaseChange, RouteUpdate } from '../routing/registrar-link.ts';
+import type { ReportPart, ReportRequest } from './worker-reports.ts';
 
-export const CHANNEL_VERSION = 1;
+export const CHANNEL_VERSION = 2;
 
 /** Inherited file descriptors of a worker begin here: the standard ones and the channel come before. */
 export const FIRST_INHERITED_FD = 4;
 
-/** What a bound socket is for. */
-export type SocketRole = 'http' | 'https' | 'admin';
+/** What a bound socket is for. Workers accept from the public ones, the supervisor itself from that of the admin address. */
+export type PublicRole = 'http' | 'https';
+export type SocketRole = PublicRole | 'admin';
 
-/** Inherited file descriptors. `admin` only for one worker of a generation. */
-export type InheritedFds = Readonly<Partial<Record<SocketRole, number>>>;
+/** Inherited file descriptors. */
+export type InheritedFds = Readonly<Partial<Record<PublicRole, number>>>;
 
 export interface StartMessage {
   readonly type: 'start';
@@ -37,6 +39,7 @@ export interface DrainMessage {
 export type ToWorker =
   | StartMessage
   | DrainMessage
+  | ReportRequest
   | { readonly type: 'claimed'; readonly ref: number; readonly reply: ClaimReply }
   | { readonly type: 'lost'; readonly lease: number; readonly code: ErrorCode; readonly detail: string }
   | { readonly type: 'routes'; readonly updates: readonly RouteUpdate[] }
@@ -53,6 +56,7 @@ export interface ReadyMessage {
 export type FromWorker =
   | { readonly type: 'hello' }
   | ReadyMessage
+  | ReportPart
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string }
   | { readonly type: 'claim'; readonly ref: number; readonly request: ClaimRequest }
   | { readonly type: 'lease'; readonly lease: number; readonly change: LeaseChange }

@@ -8,6 +8,7 @@ import type { RegistryLimits } from '../routing/lease-limits.ts';
 import type { ClaimRequest, LeaseChange, RouteUpdate } from '../routing/registrar-link.ts';
 import type { Lease } from '../routing/registry.ts';
 import { LocalRouteRegistry } from '../routing/route-registry.ts';
+import type { RegistrySizes } from '../routing/route-table.ts';
 import type { Slot } from '../routing/slot.ts';
 import type { Target } from '../routing/target.ts';
 import type { ToWorker } from './channel-messages.ts';
@@ -95,6 +96,10 @@ export class Registrar {
     held.lease[change]();
     if (change === 'release') this.#leases.delete(lease);
     this.#tellChanges();
+  }
+
+  get sizes(): RegistrySizes {
+    return this.#registry.sizes;
   }
 
   isHeld(port: number): boolean {

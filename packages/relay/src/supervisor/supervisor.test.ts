@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SILENT_LOG } from '../observe/log.ts';
-import type { FromWorker, SocketRole, StartedProcess, ToWorker } from './channel-messages.ts';
+import type { FromWorker, PublicRole, StartedProcess, ToWorker } from './channel-messages.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { PortHandles } from './port-handles.ts';
 import { Registrar } from './registrar.ts';
+import { RelayTotals } from './relay-totals.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** A worker's process, played by the test. */
@@ -65,10 +66,11 @@ beforeEach(() => {
   const socket = (name: string, fd: number): BoundSocket => ({ fd, handle: undefined, close: () => closed.push(name) });
   supervisor = new Supervisor({
     settings: { workers: 2, reloadDrainMs: 60_000 },
-    sockets: new Map<SocketRole, BoundSocket>([
+    sockets: new Map<PublicRole, BoundSocket>([
       ['http', socket('http', 20)],
-      ['admin', socket('admin', 21)],
+      ['https', socket('https', 21)],
     ]),
+    totals: new RelayTotals(),
     ports: new PortHandles('127.0.0.1'),
     registrar: new Registrar({ onPortFreed: () => {} }),
     folder: '/nowhere',
@@ -93,12 +95,15 @@ async function running(): Promise<FakeProcess[]> {
 }
 
 describe('Supervisor', () => {
-  it('gives every worker the public sockets, and the admin address to one of them', async () => {
+  it('gives every worker the public sockets', async () => {
     const workers = await running();
-    expect(workers.map(({ fds }) => fds)).toEqual([[20, 21], [20]]);
+    expect(workers.map(({ fds }) => fds)).toEqual([
+      [20, 21],
+      [20, 21],
+    ]);
     expect(workers.map(({ received }) => received[0])).toMatchObject([
-      { type: 'start', node: 'g1.1', generation: 1, fds: { http: 4, admin: 5 } },
-      { type: 'start', node: 'g1.2', generation: 1, fds: { http: 4 } },
+      { type: 'start', node: 'g1.1', generation: 1, fds: { http: 4, https: 5 } },
+      { type: 'start', node: 'g1.2', generation: 1, fds: { http: 4, https: 5 } },
     ]);
     expect(closed).toEqual([]);
   });
@@ -110,7 +115,7 @@ describe('Supervisor', () => {
     started[1]?.exit('exit code 1');
     await expect(start).rejects.toMatchObject({ code: 'CONFIG_INVALID', detail: 'grace' });
     expect(started[0]?.signals).toEqual(['SIGKILL']);
-    expect(closed).toEqual(['http', 'admin']);
+    expect(closed).toEqual(['http', 'https']);
   });
 
   it('lets the old generation go only when every worker of the new one is ready', async () => {
@@ -177,7 +182,7 @@ describe('Supervisor', () => {
   it('closes the sockets before it lets the workers go, and kills those that do not end', async () => {
     const workers = await running();
     const stopped = supervisor.stop(30_000);
-    expect(closed).toEqual(['http', 'admin']);
+    expect(closed).toEqual(['http', 'https']);
     expect(workers.map(({ received }) => received.at(-1))).toMatchObject([
       { type: 'drain', moves: false },
       { type: 'drain', moves: false },

@@ -10,13 +10,16 @@ import {
   FIRST_INHERITED_FD,
   type FromWorker,
   type InheritedFds,
+  type PublicRole,
   type ReadyMessage,
-  type SocketRole,
   type StartedProcess,
 } from './channel-messages.ts';
 import type { PortHandles } from './port-handles.ts';
 import type { Registrar } from './registrar.ts';
+import { parseFamilies } from '../observe/metric-family.ts';
+import type { RelayTotals } from './relay-totals.ts';
 import { WorkerProcess, type WorkerState } from './worker-process.ts';
+import type { ReportKind } from './worker-reports.ts';
 
 /** A worker that takes longer to get ready is taken for broken. */
 const START_TIMEOUT_MS = 60_000;
@@ -34,9 +37,11 @@ export interface SupervisorSettings {
 
 export interface SupervisorParts {
   readonly settings: SupervisorSettings;
-  readonly sockets: ReadonlyMap<SocketRole, BoundSocket>;
+  readonly sockets: ReadonlyMap<PublicRole, BoundSocket>;
   readonly ports: PortHandles;
   readonly registrar: Registrar;
+  /** Hears what the workers count. */
+  readonly totals: RelayTotals;
   /** Folder of the workers' local sockets. */
   readonly folder: string;
   /** The file descriptors are to be inherited from `FIRST_INHERITED_FD` on. */
@@ -52,6 +57,7 @@ export class Supervisor {
   #serial = 0;
   #failures = 0;
   readonly #restarts = new Set<NodeJS.Timeout>();
+  #crashes = 0;
   #stopping = false;
 
   constructor(parts: SupervisorParts) {
@@ -59,8 +65,23 @@ export class Supervisor {
     this.#settings = parts.settings;
   }
 
+  /** 0 until the first one is ready. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Of all generations. */
+  get workers(): readonly WorkerProcess[] {
+    return [...this.#workers];
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Workers that ended although nobody wanted that. */
+  get crashes(): number {
+    return this.#crashes;
   }
 
   /** Resolves when the first generation is ready. Rejects with what kept it from that. */
@@ -123,7 +144,7 @@ export class Supervisor {
 
   async #startGeneration(): Promise<readonly ReadyMessage[]> {
     const generation = this.#generation + 1;
-    const started = Array.from({ length: this.#settings.workers }, (_, index) => this.#startWorker(generation, index));
+    const started = Array.from({ length: this.#settings.workers }, () => this.#startWorker(generation));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(
@@ -145,13 +166,15 @@ export class Supervisor {
     }
   }
 
-  #startWorker(generation: number, index: number): WorkerProcess {
+  #startWorker(generation: number): WorkerProcess {
     const { sockets, startProcess } = this.#parts;
     this.#serial += 1;
-    const inherited = [...sockets].filter(([role]) => role !== 'admin' || index === 0);
-    const started = startProcess(inherited.map(([, { fd }]) => fd));
-    const fds: InheritedFds = Object.fromEntries(inherited.map(([role], at) => [role, FIRST_INHERITED_FD + at]));
-    const worker = new WorkerProcess(`g${generation}.${this.#serial}`, generation, index, started);
+    const node = `g${generation}.${this.#serial}`;
+    const started = startProcess([...sockets.values()].map(({ fd }) => fd));
+    const fds: InheritedFds = Object.fromEntries(
+      [...sockets.keys()].map((role, at) => [role, FIRST_INHERITED_FD + at]),
+    );
+    const worker = new WorkerProcess(node, generation, started, (kind, report) => this.#onReport(node, kind, report));
     this.#workers.add(worker);
     worker.listen(
       (message) => this.#onMessage(worker, message, fds),
@@ -166,6 +189,17 @@ export class Supervisor {
     else if (message.type === 'claim') registrar.claim(worker.node, message.ref, message.request);
     else if (message.type === 'lease') registrar.change(message.lease, message.change);
     else if (message.type === 'open-port') void this.#openPort(worker, message.port);
+  }
+
+  #onReport(node: string, kind: ReportKind, report: string): boolean {
+    if (kind !== 'metrics') return true;
+    try {
+      this.#parts.totals.heard(node, parseFamilies(report));
+      return true;
+    } catch (err) {
+      this.#parts.log.error({ event: 'fault', node, err });
+      return false;
+    }
   }
 
   #introduce(worker: WorkerProcess, fds: InheritedFds): void {
@@ -198,13 +232,17 @@ export class Supervisor {
   }
 
   #onExit(worker: WorkerProcess, how: string, was: WorkerState): void {
-    const { registrar, log } = this.#parts;
+    const { registrar, totals, log } = this.#parts;
     this.#workers.delete(worker);
     registrar.leave(worker.node);
+    totals.left(worker.node);
     const isExpected = was === 'draining' || this.#stopping;
     const line = { event: 'worker ended', node: worker.node, pid: worker.pid, how };
     if (isExpected) log.info(line);
-    else log.error(line);
+    else {
+      this.#crashes += 1;
+      log.error(line);
+    }
     // One that never got ready belongs to whoever waits for its generation, or was itself a restart.
     if (isExpected || worker.generation !== this.#generation) return;
     this.#restartLater(worker);
@@ -217,7 +255,7 @@ export class Supervisor {
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
       // A reload in between has brought a whole generation.
-      if (!this.#stopping && worker.generation === this.#generation) this.#startWorker(worker.generation, worker.index);
+      if (!this.#stopping && worker.generation === this.#generation) this.#startWorker(worker.generation);
     }, delayMs);
     this.#restarts.add(timer);
   }

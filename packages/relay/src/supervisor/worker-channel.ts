@@ -11,11 +11,15 @@ import {
   type StartMessage,
   type ToWorker,
 } from './channel-messages.ts';
+import { type ReportKind, reportParts } from './worker-reports.ts';
 
 interface Asked {
   readonly done: (reply: ClaimReply) => void;
   readonly onGranted: (lease: number) => void;
 }
+
+/** What this worker says of itself, in at most `maxChars`. */
+export type Answer = (kind: ReportKind, maxChars: number) => string;
 
 export class WorkerChannel implements RegistrarLink, PortSource {
   readonly #parent: ParentChannel;
@@ -25,6 +29,7 @@ export class WorkerChannel implements RegistrarLink, PortSource {
   #early: (readonly [number, ListenHandle])[] = [];
   #take: ((port: number, handle: ListenHandle) => void) | undefined;
   #registry: SharedRouteRegistry | undefined;
+  #answer: Answer | undefined;
   readonly #start = Promise.withResolvers<StartMessage>();
   readonly #drain = Promise.withResolvers<DrainMessage>();
   readonly #orphaned = Promise.withResolvers<void>();
@@ -62,6 +67,17 @@ export class WorkerChannel implements RegistrarLink, PortSource {
   /** Routes go here. To be called in the same turn in which `begin` was answered. */
   connect(registry: SharedRouteRegistry): void {
     this.#registry = registry;
+  }
+
+  /** From now on the supervisor's questions are answered. */
+  answer(answer: Answer): void {
+    this.#answer = answer;
+  }
+
+  /** Also without being asked: a worker's last word is what it has counted. */
+  report(kind: ReportKind, maxChars: number): void {
+    if (this.#answer === undefined) return;
+    for (const part of reportParts(kind, this.#answer(kind, maxChars))) this.#send(part);
   }
 
   ready(listening: ReadyMessage['listening']): void {
@@ -119,6 +135,9 @@ export class WorkerChannel implements RegistrarLink, PortSource {
         return;
       case 'port-failed':
         this.#settlePort(message.port, new PortholeError('ADDRESS_IN_USE', message.detail));
+        return;
+      case 'report':
+        this.report(message.kind, message.maxChars);
         return;
       case 'drain':
         this.#drain.resolve(message);

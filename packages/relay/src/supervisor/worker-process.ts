@@ -1,6 +1,7 @@
 /** One worker as the supervisor sees it: from its start until it has ended. */
 import { type ErrorCode, PortholeError } from '@porthole/protocol';
 import type { FromWorker, ReadyMessage, StartedProcess, ToWorker } from './channel-messages.ts';
+import { type OnReport, WorkerReports } from './worker-reports.ts';
 
 /** After the drain time a worker has so long to end by itself. */
 const KILL_AFTER_MS = 15_000;
@@ -10,11 +11,11 @@ export type WorkerState = 'starting' | 'ready' | 'draining' | 'gone';
 export class WorkerProcess {
   readonly node: string;
   readonly generation: number;
-  /** Its place in the generation; the first one serves the admin address. */
-  readonly index: number;
   readonly ready: Promise<ReadyMessage>;
   readonly exited: Promise<void>;
   readonly startedAt = performance.now();
+  /** To be asked once it is ready. */
+  readonly reports: WorkerReports;
   readonly #process: StartedProcess;
   readonly #ready = Promise.withResolvers<ReadyMessage>();
   readonly #exited = Promise.withResolvers<void>();
@@ -22,11 +23,11 @@ export class WorkerProcess {
   #failure: { readonly code: ErrorCode; readonly detail: string } | undefined;
   #killTimer: NodeJS.Timeout | undefined;
 
-  constructor(node: string, generation: number, index: number, process: StartedProcess) {
+  constructor(node: string, generation: number, process: StartedProcess, onReport: OnReport) {
     this.node = node;
     this.generation = generation;
-    this.index = index;
     this.#process = process;
+    this.reports = new WorkerReports((request) => this.send(request), onReport);
     this.ready = this.#ready.promise;
     this.exited = this.#exited.promise;
     // Whoever waits for it gets the failure; nobody has to.
@@ -45,12 +46,14 @@ export class WorkerProcess {
     this.#process.onMessage((message) => {
       if (message.type === 'ready') this.#onReady(message);
       else if (message.type === 'failed') this.#failure = message;
+      else if (message.type === 'reported') this.reports.take(message);
       else onMessage(message);
     });
     this.#process.onExit((how) => {
       const was = this.#state;
       this.#state = 'gone';
       clearTimeout(this.#killTimer);
+      this.reports.end();
       const { code, detail } = this.#failure ?? {
         code: 'INTERNAL',
         detail: `a worker ended before it was ready (${how})`,
