@@ -1,10 +1,12 @@
 /** Tunnels that only visitors with a certificate may use: refused in the handshake, and nowhere a way around. */
+import { once } from 'node:events';
+import * as http2 from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, launchAgent, startAgent } from '../harness/agent.ts';
 import { type CertificateFiles, TestAuthority, writeCertificateFiles } from '../harness/certificates.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
-import { visitSecurely } from '../harness/tls-visitor.ts';
+import { connectSecurely, type SecureVisit, visitSecurely } from '../harness/tls-visitor.ts';
 
 const authority = new TestAuthority();
 const staff = new TestAuthority('Staff CA');
@@ -45,13 +47,38 @@ afterAll(async () => {
   staffFiles?.remove();
 });
 
-const visit = (servername: string, more: { host?: string; cert?: string; key?: string } = {}) =>
+const visit = (servername: string, more: Partial<SecureVisit> = {}) =>
   visitSecurely({ port: relay.httpsPort ?? 0, servername, ca, path: '/headers', ...more });
 
 describe('a tunnel with --client-ca-file', () => {
   it('lets a visitor with a certificate of these authorities in', async () => {
     const answer = await visit('staff.tunnel.test', { cert: member.chainPem, key: member.keyPem });
     expect(answer.status).toBe(200);
+  });
+
+  it('tells the service whose certificate it was, in HTTP/1.1 and HTTP/2, resumed or not, and takes no other word for it', async () => {
+    const forged = { 'client-cert': ':Zm9yZ2Vk:', 'Client-Cert-Chain': ':Zm9yZ2Vk:' };
+    const expected = `:${member.x509.raw.toString('base64')}:`;
+    const shown = { cert: member.chainPem, key: member.keyPem };
+    const told = (body: string): string[] =>
+      [...body.matchAll(/"client-cert[^"]*",\s*"([^"]*)"/gi)].map(([, value]) => value ?? '');
+    expect(told((await visit('staff.tunnel.test', { ...shown, headers: forged })).body)).toEqual([expected]);
+    expect(told((await visit('open.tunnel.test', { headers: forged })).body)).toEqual([]);
+
+    const servername = 'staff.tunnel.test';
+    const options = { port: relay.httpsPort ?? 0, servername, ca, ALPNProtocols: ['h2'], ...shown };
+    const first = await connectSecurely(options);
+    const [session] = (await once(first, 'session')) as [Buffer];
+    first.destroy();
+    const socket = await connectSecurely({ ...options, session });
+    expect(socket.isSessionReused()).toBe(true);
+    const client = http2.connect(`https://${servername}`, { createConnection: () => socket });
+    const stream = client.request({ ':path': '/headers', ...forged });
+    let body = '';
+    stream.setEncoding('latin1').on('data', (text: string) => (body += text));
+    await once(stream, 'end');
+    client.destroy();
+    expect(told(body)).toEqual([expected]);
   });
 
   it('lets nobody else in, with none or with another authority’s', async () => {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   type Challenge,
+  type ClaimFeature,
   deriveSessionKey,
   type ErrorCode,
   type Hello,
@@ -116,6 +117,11 @@ export class LinkSession implements SessionEvents {
 
   get established(): boolean {
     return this.#established !== undefined && this.#lanes.some((state) => state.pump !== undefined);
+  }
+
+  /** Whether the relay understands what was not in claims from the beginning. */
+  knows(feature: ClaimFeature): boolean {
+    return this.#established?.welcome.features?.includes(feature) === true;
   }
 
   get streamCount(): number {

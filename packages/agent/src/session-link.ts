@@ -4,8 +4,10 @@
  */
 import {
   type ClaimedMessage,
+  type ClaimFeature,
   decodeRaw,
   type ErrorCode,
+  featuresOf,
   type Message,
   PortholeError,
   type RefusedMessage,
@@ -45,7 +47,7 @@ interface Tunnel {
   settleForAny: boolean;
 }
 
-/** Sessions that failed one after another without ever standing are started with growing pauses, too. */
+/** Sessions that failed or were sent away one after another, and never stood for long, are started with growing pauses, too. */
 export class SessionLink implements RelayLink, LinkSessionEvents {
   readonly #options: SessionLinkOptions;
   readonly #tunnels = new Map<number, Tunnel>();
@@ -55,6 +57,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   /** Sessions that were told to move away from; they end when their last stream has. */
   readonly #leaving = new Map<LinkSession, NodeJS.Timeout>();
   #restartTimer: NodeJS.Timeout | undefined;
+  /** When the current session was established. */
+  #standsSince: number | undefined;
   #nextTunnelId = 1;
   #finished = false;
 
@@ -106,7 +110,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   onEstablished(session: LinkSession, info: Omit<ConnectedInfo, 'rttMs'>): void {
     if (session !== this.#current) return;
     if (!info.resumed) {
-      this.#restart.lived(Number.POSITIVE_INFINITY, 0);
+      this.#standsSince = performance.now();
       for (const tunnel of this.#tunnels.values()) this.#claim(tunnel);
     }
     this.#options.events.onConnected({ ...info, rttMs: session.minRttMs });
@@ -120,7 +124,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     const tunnel = this.#tunnels.get(opening.tunnelId);
     if (tunnel === undefined) {
       // The relay did not know yet when it sent the visitor; it may try somebody else.
-      stream.reset('GOING_AWAY', 'the agent has closed this tunnel');
+      stream.reset('STREAM_REFUSED', 'the agent has closed this tunnel');
       return deafSink(stream);
     }
     if (opening.kind === STREAM_KIND.raw) return tunnel.origin.openRaw(decodeRaw(opening.block), stream);
@@ -148,7 +152,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     }
   }
 
-  onGoAway(session: LinkSession, leftMs: number): void {
+  onGoAway(session: LinkSession, leftMs: number, detail: string): void {
     if (session !== this.#current || this.#finished) return;
     const idle = { looks: 0 };
     this.#leaving.set(
@@ -160,7 +164,8 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     // A relay that sends us away again and again must not make us hold a session for each time.
     const [oldest] = this.#leaving.keys();
     if (this.#leaving.size > MAX_LEAVING && oldest !== undefined) this.#forget(oldest);
-    this.#startSession();
+    this.#current = undefined;
+    this.#startAgain(new PortholeError('GOING_AWAY', detail));
   }
 
   onOver(session: LinkSession, reason: PortholeError): void {
@@ -174,13 +179,20 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       this.#options.events.onFinished(reason);
       return;
     }
-    const delayMs = this.#restart.next();
-    this.#options.events.onInterrupted(reason, delayMs);
-    this.#restartTimer = setTimeout(() => this.#startSession(), delayMs);
+    this.#startAgain(reason);
   }
 
   onFault(error: unknown): void {
     this.#options.onFault(error);
+  }
+
+  #startAgain(reason: PortholeError): void {
+    if (this.#standsSince !== undefined) this.#restart.lived(performance.now() - this.#standsSince, 0);
+    this.#standsSince = undefined;
+    const delayMs = this.#restart.next();
+    // Whoever is sent away for the first time is served where it was until it has moved.
+    if (this.#leaving.size === 0 || delayMs > AT_ONCE_MS) this.#options.events.onInterrupted(reason, delayMs);
+    this.#restartTimer = setTimeout(() => this.#startSession(), delayMs);
   }
 
   #startSession(): void {
@@ -205,7 +217,13 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
         : given.port === undefined
           ? { name: given.name }
           : { port: given.port };
-    this.#current?.send({ type: 'claim', id: tunnel.id, ...again, ...claim });
+    const unknown = featuresOf(claim).find((feature) => this.#current?.knows(feature) === false);
+    if (unknown === undefined) this.#current?.send({ type: 'claim', id: tunnel.id, ...again, ...claim });
+    else queueMicrotask(() => this.#end(tunnel, 'NOT_SUPPORTED', `${IN_WORDS[unknown]}: the relay is too old for it`));
+  }
+
+  #end(tunnel: Tunnel, code: ErrorCode, detail: string): void {
+    if (this.#tunnels.delete(tunnel.id)) tunnel.events.onRefused(code, detail);
   }
 
   #onRefused(tunnel: Tunnel, refused: RefusedMessage): void {
@@ -216,8 +234,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       this.#claim(tunnel);
       return;
     }
-    this.#tunnels.delete(tunnel.id);
-    tunnel.events.onRefused(refused.code, refused.detail);
+    this.#end(tunnel, refused.code, refused.detail);
   }
 
   #release(tunnel: Tunnel): void {
@@ -241,6 +258,14 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 }
 
+/** A relay that knows nothing of it would leave it out: a tunnel open to all instead of to some, a name instead of a port. */
+const IN_WORDS: Readonly<Record<ClaimFeature, string>> = {
+  'client-ca': 'certificates of visitors',
+  'http-port': 'HTTP tunnels by port',
+};
+
+/** A pause before a new session that nobody needs to be told of. */
+const AT_ONCE_MS = 50;
 const LEAVING_PATIENCE_MS = 5_000;
 const LEAVING_CHECK_MS = 200;
 const LEAVING_IDLE_LOOKS = 50;

@@ -14,6 +14,8 @@ export const SESSION_ID_BYTES = 16;
 /** So many bytes in base64url and nothing else: it is a key of maps, and its beginning stands in logs. */
 const SESSION_ID = /^[\w-]{22}$/;
 export const RANDOM_BYTES = 32;
+/** Of a list in the handshake. */
+const MAX_TEXTS = 256;
 
 /** Relay to agent, first frame on every carrier. Byte strings are base64url throughout. */
 export interface Challenge {
@@ -70,6 +72,8 @@ export interface Welcome {
   readonly heartbeatMs: number;
   /** Lanes the agent may open in all. */
   readonly maxLanes: number;
+  /** What may be asked of the relay in a claim besides what every relay knows; absent: nothing. */
+  readonly features?: readonly string[];
   /** Which of the relay's processes has the session; the agent repeats it to resume. Means nothing to the agent. */
   readonly node?: string;
 }
@@ -168,6 +172,7 @@ function decodeWelcome(record: MemberReader): Welcome {
   const random = record.optionalText('random');
   const proof = record.optionalText('proof');
   const node = record.optionalText('node');
+  const features = record.optionalTexts('features');
   return {
     lane: record.integer('lane', 0),
     epoch: record.integer('epoch', 0),
@@ -179,6 +184,7 @@ function decodeWelcome(record: MemberReader): Welcome {
     maxLanes: record.integer('maxLanes', 1),
     ...(random === undefined ? {} : { random }),
     ...(proof === undefined ? {} : { proof }),
+    ...(features === undefined ? {} : { features }),
     ...(node === undefined ? {} : { node }),
   };
 }
@@ -254,6 +260,14 @@ class MemberReader {
 
   optionalText(name: string): string | undefined {
     return this.#members[name] === undefined ? undefined : this.text(name);
+  }
+
+  optionalTexts(name: string): string[] | undefined {
+    const value = this.#members[name];
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || value.length > MAX_TEXTS || !value.every((entry) => typeof entry === 'string'))
+      throw fault(name);
+    return value;
   }
 
   integer(name: string, least: number): number {

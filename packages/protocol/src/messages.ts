@@ -24,6 +24,20 @@ export interface ClaimMessage {
   readonly clientCa?: string;
 }
 
+/**
+ * What came into claims after their first form. A relay says in its WELCOME which of it it knows; one that does not would
+ * pass over the member and open a tunnel that is not what was asked for.
+ */
+export const CLAIM_FEATURES = ['client-ca', 'http-port'] as const;
+export type ClaimFeature = (typeof CLAIM_FEATURES)[number];
+
+/** What a relay must know for this claim to mean what it says. */
+export function featuresOf({ protocol, port, clientCa }: Omit<ClaimMessage, 'type' | 'id'>): readonly ClaimFeature[] {
+  return CLAIM_FEATURES.filter((feature) =>
+    feature === 'client-ca' ? clientCa !== undefined : protocol === 'http' && port !== undefined,
+  );
+}
+
 /** Agent to relay: the tunnel is closed; its address is free at once. */
 export interface ReleaseMessage {
   readonly type: 'release';

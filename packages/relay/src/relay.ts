@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { CLAIM_FEATURES } from '@porthole/protocol';
 import { ReservedNames } from './access/reserved-names.ts';
 import type { Access } from './access/access.ts';
 import { CustomDomains, systemDns } from './access/custom-domains.ts';
@@ -266,6 +267,7 @@ export class Relay {
         this.#httpDoor.h2.acceptH2(socket, {
           scheme: 'https',
           covers: (host) => visitor.serves(host),
+          tls: visitor,
           parts: this.#partsOf(port),
         }),
     });
@@ -366,7 +368,13 @@ export class Relay {
       handover: this.#worker?.peers,
       urlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
       portUrlOf: (protocol, host, port) => portUrlOf(this.#config, protocol, host, port),
-      welcome: (who) => ({ identity: who.identity, graceMs, heartbeatMs, maxLanes: MAX_LANES }),
+      welcome: (who) => ({
+        identity: who.identity,
+        graceMs,
+        heartbeatMs,
+        maxLanes: MAX_LANES,
+        features: CLAIM_FEATURES,
+      }),
     };
   }
 

@@ -16,6 +16,8 @@ export const TREATMENT = {
   /** Any other field that claims to tell where a request came from. */
   forwarding: 10,
   expect: 11,
+  /** What the visitor's TLS certificate was (RFC 9440). */
+  clientCert: 12,
 } as const;
 export type Treatment = (typeof TREATMENT)[keyof typeof TREATMENT];
 
@@ -24,7 +26,8 @@ export function requestTreatment(name: string): Treatment {
   const length = name.length;
   switch (name.charCodeAt(0) | 0x20) {
     case 0x63: // c
-      return length === 10 && name.toLowerCase() === 'connection' ? TREATMENT.connection : TREATMENT.keep;
+      if (length === 10) return name.toLowerCase() === 'connection' ? TREATMENT.connection : TREATMENT.keep;
+      return length === 11 || length === 17 ? certificateTreatment(name) : TREATMENT.keep;
     case 0x65: // e
       return length === 6 && name.toLowerCase() === 'expect' ? TREATMENT.expect : TREATMENT.keep;
     case 0x66: // f
@@ -100,6 +103,12 @@ function extensionTreatment(name: string): Treatment {
   return dashed === 'x-forwarded-proto' ? TREATMENT.forwardedProto : TREATMENT.forwarding;
 }
 
+function certificateTreatment(name: string): Treatment {
+  const dashed = asDashed(name);
+  if (dashed !== 'client-cert' && dashed !== 'client-cert-chain') return TREATMENT.keep;
+  return name.includes('_') ? TREATMENT.drop : TREATMENT.clientCert;
+}
+
 function asDashed(name: string): string {
   const lower = name.toLowerCase();
   return lower.includes('_') ? lower.replaceAll('_', '-') : lower;
@@ -107,6 +116,8 @@ function asDashed(name: string): string {
 
 /** Fields that `Connection` may not take away from the next reader: hop-by-hop abuse, RFC 9110 section 7.6.1. */
 const NOT_NOMINABLE = new Set([
+  'client-cert',
+  'client-cert-chain',
   'host',
   'content-length',
   'content-type',
@@ -150,6 +161,8 @@ const NOT_IN_TRAILERS = new Set([
   'alt-svc',
   'authorization',
   'cache-control',
+  'client-cert',
+  'client-cert-chain',
   'connection',
   'content-encoding',
   'content-length',

@@ -106,6 +106,10 @@ describe('fields of a request that go on', () => {
     'x_real_ip',
     'Forwarded',
     'FORWARDED',
+    'Client-Cert',
+    'client_cert',
+    'Client-Cert-Chain',
+    'CLIENT_CERT-CHAIN',
   ])('drops a forged %s', (name) => {
     expect(kept([name, '127.0.0.1'])).toEqual([]);
   });
@@ -144,6 +148,17 @@ describe('fields of a request that go on', () => {
     expect(replaced.slice(0, 2)).toEqual(['Host', 'b.example']);
     const made = forwardableRequestFields({ ...headOf([]), fields: ['A', '1'] }, FORWARDING);
     expect(made.slice(0, 4)).toEqual(['A', '1', 'Host', 'A.example:8080']);
+  });
+
+  it('says which certificate the visitor has shown, whatever he says himself, and a trusted proxy’s word otherwise', () => {
+    const fields = ['Client-Cert', ':Zm9yZ2Vk:', 'Connection', 'client-cert'];
+    const all = (differs: Partial<RequestForwarding>): Fields =>
+      forwardableRequestFields(headOf(fields), { ...FORWARDING, ...differs });
+    for (const isTrusted of [true, false])
+      expect(
+        all({ isTrusted, clientCert: ':c2hvd24=:' }).filter((_, at, list) => list[at - 1] === 'Client-Cert'),
+      ).toEqual([':c2hvd24=:']);
+    expect(all({ isTrusted: true })).toContain(':Zm9yZ2Vk:');
   });
 
   it('believes a trusted proxy and adds to what it says', () => {

@@ -14,6 +14,8 @@ export interface RequestForwarding {
   readonly isTrusted: boolean;
   /** Name of this relay in `Via`, a token. */
   readonly pseudonym: string;
+  /** The certificate the visitor has shown in TLS, as `Client-Cert` puts it (RFC 9440); it replaces whatever came in. */
+  readonly clientCert?: string | undefined;
   /** The HTTP version the request came in, for `Via`. Default `1.` and the head's minor version. */
   readonly version?: string;
   /** As many times may a request have passed this relay already. Default 3. */
@@ -80,6 +82,9 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
         break;
       case TREATMENT.forwarding:
         if (isTrusted) kept.push(name, value);
+        break;
+      case TREATMENT.clientCert:
+        if (isTrusted && options.clientCert === undefined) kept.push(name, value);
     }
   }
   if (via !== undefined) refuseLoop(via, options);
@@ -88,6 +93,7 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
   fitting.push('X-Forwarded-For', forwardedFor === '' ? options.visitorAddress : forwardedFor + options.visitorAddress);
   if (!isForwardedHostKept) fitting.push('X-Forwarded-Host', head.authority);
   if (!isForwardedProtoKept) fitting.push('X-Forwarded-Proto', options.scheme);
+  if (options.clientCert !== undefined) fitting.push('Client-Cert', options.clientCert);
   fitting.push('Via', `${options.version ?? `1.${head.minor}`} ${options.pseudonym}`);
   return fitting;
 }

@@ -47,5 +47,5 @@ export interface AgentParts {
   /** The URL of a tunnel by port. */
   portUrlOf(protocol: TunnelProtocol, host: string, port: number): string;
   /** The part of a WELCOME that is the same for every lane. */
-  welcome(who: Authenticated): Pick<Welcome, 'identity' | 'graceMs' | 'heartbeatMs' | 'maxLanes'>;
+  welcome(who: Authenticated): Pick<Welcome, 'identity' | 'graceMs' | 'heartbeatMs' | 'maxLanes' | 'features'>;
 }

@@ -3,6 +3,7 @@ import type * as net from 'node:net';
 import type { DoorParts } from './door-parts.ts';
 import { H2Session } from './h2-session.ts';
 import { plainAddress } from './trusted-addresses.ts';
+import type { VisitorTls } from './visitor-tls.ts';
 
 /** What is known of a connection when it is handed over. */
 export interface H2Arrival {
@@ -14,6 +15,8 @@ export interface H2Arrival {
    * it. Others are answered 421, and browsers then open a connection of their own. Default: any host.
    */
   readonly covers?: (host: string) => boolean;
+  /** What the handshake said, when TLS ended here. */
+  readonly tls?: VisitorTls;
   /** Of a port that has routes of its own; default: the door's. */
   readonly parts?: DoorParts | undefined;
 }
@@ -57,8 +60,8 @@ export class H2Door {
       socket.destroy();
       return;
     }
-    const { scheme, covers, parts = this.#parts } = arrival;
-    const from = { address, scheme, isTrusted: trusted.has(address) };
+    const { scheme, covers, tls, parts = this.#parts } = arrival;
+    const from = { address, scheme, isTrusted: trusted.has(address), tls };
     const session: H2Session = new H2Session(socket, from, covers, parts, () => {
       limits.leave(address);
       this.#sessions.delete(session);

@@ -31,6 +31,7 @@ export function exchangeRequest(
     scheme,
     isTrusted,
     pseudonym: viaName,
+    clientCert: from.tls?.clientCert,
     ...(from.version === undefined ? {} : { version: from.version }),
   });
   const { body } = head;

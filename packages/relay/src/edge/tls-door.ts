@@ -312,7 +312,7 @@ export class TlsDoor {
       covers: (host: string) => port !== undefined || certificates.covers(name, host),
       clientCaOf: (host: string) => this.#clientCaOf(host, port),
     };
-    const visitor = new VisitorTls(name, rules, clientCa);
+    const visitor = new VisitorTls(name, rules, clientCa, socket);
     if (acceptH2 !== undefined && socket.alpnProtocol === 'h2') acceptH2(socket, visitor, port);
     else acceptHttp(socket, visitor, port);
   }
