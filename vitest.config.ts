@@ -45,6 +45,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/{e2e,interop,package}/**/*.test.ts'],
+          globalSetup: 'test/package/run-folder.ts',
           maxWorkers: 2,
           execArgv: [`--conditions=${SOURCE}`],
           testTimeout: 60_000,

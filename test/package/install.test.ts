@@ -1,30 +1,23 @@
 /** What a user gets: few packages, no scripts, nothing native, and a command that starts. */
 import { execFile } from 'node:child_process';
-import { globSync, rmSync, statSync } from 'node:fs';
+import { globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPackages, installAlone, manifestIn, type Installed } from './packed.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { installAlone, manifestIn, type Installed } from './packed.ts';
 
 const run = promisify(execFile);
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall'];
 
-let built: string | undefined;
 let agent: Installed;
 let cli: Installed;
 let relay: Installed;
 
 beforeAll(async () => {
-  built = await buildPackages();
-  agent = await installAlone('@porthole/agent', built);
-  cli = await installAlone('porthole', built);
-  relay = await installAlone('@porthole/relay', built);
+  agent = await installAlone('@porthole/agent');
+  cli = await installAlone('porthole');
+  relay = await installAlone('@porthole/relay');
 }, 240_000);
-
-afterAll(() => {
-  for (const installed of [agent, cli, relay]) installed?.remove();
-  if (built !== undefined) rmSync(built, { recursive: true });
-});
 
 function sizeOf(installed: Installed): number {
   const files = globSync('**/*', { cwd: installed.modules }).map((path) => statSync(join(installed.modules, path)));

@@ -1,9 +1,9 @@
-/** Builds and packs what is published, and installs it into an empty folder without a network. */
+/** Builds and packs what is published, and installs it into an empty folder without a network: once for all test files. */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { onceARun } from './once-a-run.ts';
 import { ROOT } from './source-tree.ts';
 
 const run = promisify(execFile);
@@ -21,7 +21,6 @@ export interface Installed {
   readonly folder: string;
   /** Names of all packages installed, ours included. */
   readonly names: readonly string[];
-  remove(): void;
 }
 
 export const FOLDERS: Record<string, string> = {
@@ -40,8 +39,11 @@ export function manifestIn(folder: string): Manifest {
  * Builds in a copy, so that a test never leaves `dist` folders in the working tree. Returns the copy's root; its
  * node_modules holds the dependencies of this repository and the packages of the copy.
  */
-export async function buildPackages(): Promise<string> {
-  const root = mkdtempSync(join(tmpdir(), 'porthole-build-'));
+export function buildPackages(): Promise<string> {
+  return onceARun('built', build);
+}
+
+async function build(root: string): Promise<string> {
   cpSync(join(ROOT, 'tsconfig.base.json'), join(root, 'tsconfig.base.json'));
   for (const folder of Object.values(FOLDERS)) {
     const isOurs = (source: string): boolean => !/(^|[/\\])(node_modules|dist)$|\.tsbuildinfo$/.test(source);
@@ -51,7 +53,6 @@ export async function buildPackages(): Promise<string> {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   await run(process.execPath, [tsc, '-b', ...Object.values(FOLDERS)], { cwd: root }).catch(
     (error: { stdout: string }) => {
-      rmSync(root, { recursive: true });
       throw new Error(`tsc -b failed:\n${error.stdout}`);
     },
   );
@@ -72,8 +73,12 @@ function linkModules(root: string): void {
  * What `npm install <name>` gives a user. Everything comes from tarballs: ours as they would be published, the others'
  * packed again from this repository's node_modules, in the versions of its lock file.
  */
-export async function installAlone(name: string, built: string): Promise<Installed> {
-  const folder = mkdtempSync(join(tmpdir(), 'porthole-install-'));
+export async function installAlone(name: string): Promise<Installed> {
+  const built = await buildPackages();
+  return onceARun(`installed-${name.replaceAll(/\W/g, '-')}`, (folder) => install(name, built, folder));
+}
+
+async function install(name: string, built: string, folder: string): Promise<Installed> {
   const tarballs = join(folder, 'tarballs');
   mkdirSync(tarballs);
   const closure = dependencyClosure(name, built);
@@ -92,7 +97,7 @@ export async function installAlone(name: string, built: string): Promise<Install
     packages: Record<string, unknown>;
   };
   const names = Object.keys(record.packages).map((path) => path.slice(path.lastIndexOf('node_modules/') + 13));
-  return { folder, modules: join(folder, 'node_modules'), names, remove: () => rmSync(folder, { recursive: true }) };
+  return { folder, modules: join(folder, 'node_modules'), names };
 }
 
 /** Name to folder of a package and all it depends on. */

@@ -2,7 +2,7 @@
  * docs/self-hosting.md, done as it says: the packages as they would be published, installed into empty folders, and the
  * page's own commands in their order. What a test machine cannot do, and what is put in its place, stands in the page.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConnectProxy, startConnectProxy } from '../harness/connect-proxy.ts';
@@ -12,7 +12,7 @@ import { type Origin, startOrigin } from '../harness/origin.ts';
 import { Pebble, pebbleMissing } from '../harness/pebble.ts';
 import { Program, runProgram } from '../harness/program.ts';
 import { type TempFolder, tempFolder } from '../harness/temp-folder.ts';
-import { buildPackages, installAlone, type Installed } from './packed.ts';
+import { installAlone, type Installed } from './packed.ts';
 import { ROOT } from './source-tree.ts';
 
 interface Block {
@@ -53,7 +53,6 @@ describe('docs/self-hosting.md', () => {
 describe.skipIf(missing('curl', 'bash') || pebbleMissing())('the commands of docs/self-hosting.md', () => {
   const started: Program[] = [];
   let folder: TempFolder;
-  let built: string | undefined;
   let relay: Installed;
   let cli: Installed;
   let origin: Origin;
@@ -64,9 +63,8 @@ describe.skipIf(missing('curl', 'bash') || pebbleMissing())('the commands of doc
 
   beforeAll(async () => {
     folder = tempFolder();
-    built = await buildPackages();
-    relay = await installAlone('@porthole/relay', built);
-    cli = await installAlone('porthole', built);
+    relay = await installAlone('@porthole/relay');
+    cli = await installAlone('porthole');
     origin = await startOrigin();
     const { first: http } = await freePortRange(3);
     const [https, dns] = [http + 1, http + 2];
@@ -96,8 +94,6 @@ describe.skipIf(missing('curl', 'bash') || pebbleMissing())('the commands of doc
     await names?.close();
     await pebble?.close();
     await origin?.close();
-    for (const installed of [relay, cli]) installed?.remove();
-    if (built !== undefined) rmSync(built, { recursive: true });
     folder?.remove();
   }, 60_000);
 
