@@ -90,6 +90,13 @@ export const ERRORS = {
     message: 'The tunnel has too many requests under way.',
     hint: 'Try again in a moment.',
   },
+  STREAM_REFUSED: {
+    wire: 11,
+    status: 503,
+    retryable: true,
+    message: 'The agent had moved when the request came, and nothing of it reached the local service.',
+    hint: 'Try again in a moment.',
+  },
 
   // What went wrong at the origin, 30 to 49.
   ORIGIN_REFUSED: {
