@@ -223,6 +223,16 @@ describe('the end of a session', () => {
     expect(pair.relay.session.streamCount).toBe(0);
   });
 
+  it('says of a stream whose opening never left that nothing came of it, and is known before its streams hear of it', () => {
+    const pair = new SessionPair();
+    const { sink } = pair.relay.open('x', false);
+    sink.onReset = (code) => {
+      sink.reset = { code, detail: pair.relay.closed?.code ?? 'not closed yet' };
+    };
+    pair.relay.session.close('SESSION_LOST');
+    expect(sink.reset).toEqual({ code: 'STREAM_REFUSED', detail: 'SESSION_LOST' });
+  });
+
   it('carries go-away with the time left', () => {
     const pair = new SessionPair();
     pair.relay.session.goAway('GOING_AWAY', 30_000, 'upgrade');

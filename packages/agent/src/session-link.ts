@@ -269,22 +269,24 @@ const AT_ONCE_MS = 50;
 const LEAVING_PATIENCE_MS = 5_000;
 const LEAVING_CHECK_MS = 200;
 const LEAVING_IDLE_LOOKS = 50;
+const LEAVING_LOOK_MS = 50;
 /** Sessions that are left at once; the oldest gives way. */
 const MAX_LEAVING = 8;
 
 /** Why an address that was merely given to us may be gone after a lost session. */
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);
 
-/** Resolves when the session has had no stream at two looks in a row, or after `limitMs`. */
+/** Resolves when the session has had no stream for long enough that none is on its way, or after `limitMs`. */
 function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
     const started = performance.now();
-    let idleLooks = 0;
+    const onTheWayMs = 2 * (session.minRttMs ?? 0) + 2 * LEAVING_LOOK_MS;
+    let idleMs = 0;
     const timer = setInterval(() => {
-      idleLooks = session.streamCount > 0 ? 0 : idleLooks + 1;
-      if (idleLooks < 2 && performance.now() - started < limitMs) return;
+      idleMs = session.streamCount > 0 ? 0 : idleMs + LEAVING_LOOK_MS;
+      if (idleMs < onTheWayMs && performance.now() - started < limitMs) return;
       clearInterval(timer);
       resolve();
-    }, LEAVING_CHECK_MS / 4);
+    }, LEAVING_LOOK_MS);
   });
 }

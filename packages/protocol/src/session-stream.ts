@@ -203,7 +203,8 @@ export class SessionStream implements Stream {
   receiveReset(code: ErrorCode, detail: string): void {
     if (this.#over) return;
     this.#finish();
-    this.sink?.onReset(code, detail);
+    // What never left cannot have had an effect.
+    this.sink?.onReset(this.#opening === undefined ? code : 'STREAM_REFUSED', detail);
   }
 
   raiseSendLimit(limit: number): void {

@@ -31,7 +31,7 @@ export interface SessionEvents {
   onMessage(message: Message): void;
   /** The other end is about to stop taking new streams. */
   onGoAway(code: ErrorCode, leftMs: number, detail: string): void;
-  /** The session is over and all its streams were reset. Called once. */
+  /** The session is over; its streams are told after this, so that whoever tries again is not led here. Called once. */
   onClosed(code: ErrorCode, detail: string): void;
   /** A lane has something to `pull`. May be called often; must only schedule. */
   onWantWrite(lane: Lane): void;
@@ -289,6 +289,7 @@ export class Session implements LaneOwner {
     this.#closed = { code, detail };
     const streams = this.#streams.values();
     for (const lane of this.#lanes) lane.detach();
+    this.#events.onClosed(code, detail);
     const streamCode = code === 'NO_ERROR' ? 'GOING_AWAY' : code;
     for (const stream of streams) {
       try {
@@ -297,7 +298,6 @@ export class Session implements LaneOwner {
         this.#events.onFault(error);
       }
     }
-    this.#events.onClosed(code, detail);
   }
 
   /** Round robin over the lanes that have a carrier; the first when none has. */

@@ -3,10 +3,12 @@ import {
   encodeRaw,
   encodeRequest,
   type ExchangeRequest,
+  PortholeError,
   type RawOpening,
   type Session,
   STREAM_KIND,
   type Stream,
+  type StreamKind,
   type StreamSink,
 } from '@porthole/protocol';
 import type { Target } from '../routing/target.ts';
@@ -23,15 +25,16 @@ export class AgentTarget implements Target {
   }
 
   openExchange(request: ExchangeRequest, sink: StreamSink): Stream {
-    const opening = { kind: STREAM_KIND.exchange, tunnelId: this.#tunnelId, block: encodeRequest(request) };
-    return this.#session.openStream(opening, sink, request.bodiless && !request.upgrade);
+    return this.#open(STREAM_KIND.exchange, encodeRequest(request), sink, request.bodiless && !request.upgrade);
   }
 
   openRaw(opening: RawOpening, sink: StreamSink): Stream {
-    return this.#session.openStream(
-      { kind: STREAM_KIND.raw, tunnelId: this.#tunnelId, block: encodeRaw(opening) },
-      sink,
-      false,
-    );
+    return this.#open(STREAM_KIND.raw, encodeRaw(opening), sink, false);
+  }
+
+  #open(kind: StreamKind, block: string, sink: StreamSink, ends: boolean): Stream {
+    // Whatever it was closed with is the agent's to know; the visitor may go to somebody else.
+    if (this.#session.closed) throw new PortholeError('STREAM_REFUSED', 'the session has ended');
+    return this.#session.openStream({ kind, tunnelId: this.#tunnelId, block }, sink, ends);
   }
 }

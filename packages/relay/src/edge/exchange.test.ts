@@ -194,6 +194,72 @@ describe('a second try', () => {
     expect(fixture.target.streams).toHaveLength(2);
   });
 
+  it('is made for any method, body and trailers included, when nothing of it was used', async () => {
+    visitor.send(
+      'POST / HTTP/1.1',
+      'Host: a.test',
+      'Transfer-Encoding: chunked',
+      '',
+      '3',
+      'abc',
+      '0',
+      'X-Sum: 7',
+      '',
+      '',
+    );
+    const first = await fixture.target.next();
+    await first.untilEnded();
+    first.abort('STREAM_REFUSED');
+    const second = await fixture.target.next();
+    await second.untilEnded();
+    expect([second.body, second.trailers]).toEqual(['abc', first.trailers]);
+    second.answer(200, ['Content-Length', '2'], 'ok');
+    await visitor.untilText('ok');
+    await expectNextRequestWorks();
+  });
+
+  it('goes on with a body that is still coming, waits while the agent is away, and notices a visitor who leaves', async () => {
+    visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 6', '', 'abc');
+    const first = await fixture.target.next();
+    await first.untilBody('abc');
+    fixture.registry.hosts.set('a.test', { state: 'away' });
+    first.abort('STREAM_REFUSED');
+    await fixture.registry.until(() => fixture.registry.waiting.size === 1);
+    visitor.send('def');
+    fixture.registry.goOn({ state: 'ready', target: fixture.target });
+    const second = await fixture.target.next();
+    await second.untilEnded();
+    expect(second.body).toBe('abcdef');
+    second.abort('GOING_AWAY');
+    await visitor.untilText('GOING_AWAY: ');
+    fixture.registry.hosts.set('a.test', { state: 'ready', target: fixture.target });
+    visitor.take();
+    visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 1', '', 'x');
+    const third = await fixture.target.next();
+    await third.untilEnded();
+    fixture.registry.hosts.set('a.test', { state: 'away' });
+    third.abort('STREAM_REFUSED');
+    await fixture.registry.until(() => fixture.registry.waiting.size === 1);
+    visitor.socket.destroy();
+    await fixture.registry.until(() => fixture.registry.cancelled === 1);
+  });
+
+  it('is not made when more of the body has gone out than is kept', async () => {
+    visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 100000', '', 'x'.repeat(100_000));
+    const stream = await fixture.target.next();
+    await stream.untilEnded();
+    stream.abort('STREAM_REFUSED');
+    expect(await visitor.untilText('STREAM_REFUSED: ')).toMatch(/^HTTP\/1\.1 503 [\s\S]*\r\nRetry-After: /);
+  });
+
+  it('that finds nobody says how the first one ended', async () => {
+    visitor.send(GET);
+    const stream = await fixture.target.next();
+    fixture.registry.hosts.delete('a.test');
+    stream.abort('SESSION_LOST');
+    await visitor.untilText('SESSION_LOST: ');
+  });
+
   it('is made for any method when the stream could not be opened, with its body', async () => {
     fixture.target.refusal = new PortholeError('GOING_AWAY');
     visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Content-Length: 1', '', 'x');
@@ -241,6 +307,22 @@ describe('while the agent is away', () => {
     await fixture.registry.until(() => fixture.registry.waiting.size === 1);
     other.socket.destroy();
     await fixture.registry.until(() => fixture.registry.cancelled === 2);
+  });
+});
+
+describe('trailers that came while the agent was away', () => {
+  it('are answered 431 when no stream takes them', async () => {
+    fixture.registry.hosts.set('a.test', { state: 'away' });
+    visitor.send('POST / HTTP/1.1', 'Host: a.test', 'Transfer-Encoding: chunked', '', '0', 'X-Sum: 7', '', '');
+    await fixture.registry.until(() => fixture.registry.waiting.size === 1);
+    fixture.target.script = (stream) => {
+      stream.sendTrailers = () => {
+        throw new PortholeError('HEAD_TOO_LARGE');
+      };
+    };
+    fixture.registry.goOn({ state: 'ready', target: fixture.target });
+    expect(await visitor.untilText('HEAD_TOO_LARGE: ')).toMatch(/^HTTP\/1\.1 431 /);
+    expect((await fixture.target.next()).resetCode).toBe('CANCELLED');
   });
 });
 
@@ -306,6 +388,32 @@ describe('an upgrade', () => {
     visitor.send(GET);
     (await fixture.target.next()).head(101, SWITCH);
     await visitor.untilText('ORIGIN_BAD_RESPONSE: ');
+  });
+
+  it.each(['GOING_AWAY', 'SESSION_LOST'] as const)(
+    'tells a WebSocket to come back when its stream ends with %s between two frames',
+    async (code) => {
+      visitor.send(UPGRADE);
+      const stream = await fixture.target.next();
+      stream
+        .head(101, SWITCH)
+        .data(Buffer.from([0x81, 1, 120]))
+        .abort(code);
+      expect((await visitor.untilEnd()).slice(-7)).toBe('\x81\x01x\x88\x02\x03\xf4');
+      visitor.socket.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
+      await visitor.untilClosed();
+      expect(visitor.error).toBeUndefined();
+    },
+  );
+
+  it('is cut when its stream ends in the middle of a frame', async () => {
+    visitor.send(UPGRADE);
+    (await fixture.target.next())
+      .head(101, SWITCH)
+      .data(Buffer.from([0x81, 5, 120]))
+      .abort('GOING_AWAY');
+    await visitor.untilClosed();
+    expect(visitor.error?.code).toBe('ECONNRESET');
   });
 
   it('that is reset looks like a reset to the visitor, and the other way round', async () => {

@@ -63,6 +63,10 @@ type Answer =
 const MAX_INTERIM = 64;
 const MAX_INTERIM_BYTES = 131_072;
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+/** Of a body so much is kept until the answer begins, for a second try. */
+const KEPT_BODY_BYTES = 65_536;
+/** Who tries again may meet somebody else. */
+const WORTH_A_SECOND_TRY: ReadonlySet<ErrorCode> = new Set(['SESSION_LOST', 'GOING_AWAY', 'STREAM_REFUSED']);
 
 export class Exchange implements StreamSink {
   readonly #owner: ExchangeOwner;
@@ -74,12 +78,13 @@ export class Exchange implements StreamSink {
   #waiting: WaitingVisitor | undefined;
   #writer: AnswerWriter | undefined;
   #pipe: StreamSink | undefined;
-  /** Body read before there was a stream; at most what one read brought. */
-  #held: Buffer[] = [];
+  /** The body so far, while nothing is answered: what one read brought before there was a stream, or little enough. */
+  #kept: Buffer[] | undefined = [];
+  #bodyBytes = 0;
   #trailers: Fields | undefined;
   #requestDone = false;
-  #bodySent = false;
-  #retried = false;
+  /** How the first stream ended, once there was or will be a second. */
+  #lostBy: ErrorCode | undefined;
   #continued = false;
   #interims = 0;
   #interimBytes = 0;
@@ -111,7 +116,7 @@ export class Exchange implements StreamSink {
       return;
     }
     if (resolution.state === 'unknown') {
-      this.fail('TUNNEL_NOT_FOUND');
+      this.fail(this.#lostBy ?? 'TUNNEL_NOT_FOUND');
       return;
     }
     const { registry, timeouts, counters } = this.#owner.parts;
@@ -122,7 +127,7 @@ export class Exchange implements StreamSink {
       else this.begin(found);
     });
     if (this.#waiting === undefined) this.fail('WAIT_LIMIT');
-    else if (!this.#request.bodiless) this.#owner.pauseReading();
+    else if (!this.#request.bodiless) this.#readOnlyToNoticeTheEnd();
   }
 
   /** The relay answers itself, unless an answer is on its way already. */
@@ -130,7 +135,7 @@ export class Exchange implements StreamSink {
     if (this.#answer !== 'awaited') return;
     this.#answer = 'failed';
     this.#failure = code;
-    this.#held = [];
+    this.#kept = undefined;
     if (!this.#owner.isReading) this.settle();
   }
 
@@ -166,26 +171,26 @@ export class Exchange implements StreamSink {
 
   body(chunk: Buffer): void {
     this.#owner.parts.counters.bytesUpTotal += chunk.length;
+    this.#bodyBytes += chunk.length;
+    this.#kept?.push(chunk);
     const stream = this.#stream;
     if (stream !== undefined) {
-      this.#bodySent = true;
+      this.#keepLittle();
       if (!stream.write(chunk)) this.#owner.pauseReading();
     } else if (this.#answer === 'awaited') {
-      this.#held.push(chunk);
       this.#owner.pauseReading();
     }
   }
 
   bodyTrailers(fields: Fields): void {
-    if (this.#stream !== undefined) this.#stream.sendTrailers(encodeFields(fields));
-    else this.#trailers = fields;
+    this.#trailers = fields;
+    this.#stream?.sendTrailers(encodeFields(fields));
   }
 
   complete(): void {
     this.#requestDone = true;
     if (this.#stream !== undefined && !this.#request.bodiless) this.#stream.end();
-    // Nothing more of this request can come: reading on shows whether the visitor is still there.
-    if (this.#waiting !== undefined) this.#owner.resumeReading();
+    if (this.#waiting !== undefined) this.#readOnlyToNoticeTheEnd();
     if (this.#answer === 'written') this.#finish();
   }
 
@@ -201,6 +206,7 @@ export class Exchange implements StreamSink {
 
   onHead(block: string): void {
     if (this.#answer === 'over') return;
+    this.#kept = undefined;
     this.#owner.targetMoved();
     const response = soundResponse(block);
     if (response === undefined) {
@@ -256,7 +262,7 @@ export class Exchange implements StreamSink {
       return;
     }
     this.#stream = undefined;
-    if (this.#answer === 'awaited') this.#lost(code, this.#mayRepeat());
+    if (this.#answer === 'awaited') this.#lost(code, this.#mayRepeat(code));
     else if (this.#answer === 'writing') this.#truncated(code);
     else if (this.#answer === 'written') this.#finish();
   }
@@ -277,39 +283,49 @@ export class Exchange implements StreamSink {
       return;
     }
     this.#stream = stream;
-    const held = this.#held;
-    if (held.length > 0) {
-      this.#held = [];
-      this.#bodySent = true;
-    }
     let hasRoom = true;
-    for (const chunk of held) hasRoom = stream.write(chunk);
-    if (this.#trailers !== undefined) stream.sendTrailers(encodeFields(this.#trailers));
+    for (const chunk of this.#kept ?? []) hasRoom = stream.write(chunk);
+    this.#keepLittle();
+    try {
+      if (this.#trailers !== undefined) stream.sendTrailers(encodeFields(this.#trailers));
+    } catch (error) {
+      if (!(error instanceof PortholeError)) throw error;
+      stream.reset('CANCELLED');
+      this.#stream = undefined;
+      this.fail(error.code);
+      return;
+    }
     if (this.#requestDone && !this.#request.bodiless) stream.end();
     if (hasRoom && !this.#request.bodiless) this.#owner.resumeReading();
   }
 
   /** The stream is no more and nothing was answered. */
   #lost(code: ErrorCode, mayRepeat: boolean): void {
-    const worthIt = code === 'SESSION_LOST' || code === 'GOING_AWAY';
-    if (!worthIt || !mayRepeat || this.#retried) {
+    if (!WORTH_A_SECOND_TRY.has(code) || !mayRepeat || this.#lostBy !== undefined) {
       this.fail(code);
       return;
     }
-    this.#retried = true;
+    this.#lostBy = code;
     const { registry, counters } = this.#owner.parts;
     const resolution = registry.resolveHost(this.#head.host);
-    if (resolution.state === 'unknown') {
-      this.fail(code);
-      return;
-    }
-    counters.retriedTotal += 1;
+    if (resolution.state !== 'unknown') counters.retriedTotal += 1;
     this.begin(resolution);
   }
 
-  /** RFC 9110 section 9.2.2; and only while the whole request is still here to be sent again. */
-  #mayRepeat(): boolean {
-    return !this.#bodySent && this.#interims === 0 && IDEMPOTENT.has(this.#request.method);
+  /** Only while the whole request is still here to be sent again, and nothing can have come of it (RFC 9110 section 9.2.2). */
+  #mayRepeat(code: ErrorCode): boolean {
+    if (this.#kept === undefined) return false;
+    return code === 'STREAM_REFUSED' || (this.#bodyBytes === 0 && IDEMPOTENT.has(this.#request.method));
+  }
+
+  /** While it waits. When nothing more of this request can come, reading on shows whether the visitor is still there. */
+  #readOnlyToNoticeTheEnd(): void {
+    if (this.#requestDone) this.#owner.resumeReading();
+    else this.#owner.pauseReading();
+  }
+
+  #keepLittle(): void {
+    if (this.#bodyBytes > KEPT_BODY_BYTES) this.#kept = undefined;
   }
 
   #interim(response: ExchangeResponse, bytes: number): void {

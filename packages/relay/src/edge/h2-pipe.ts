@@ -2,7 +2,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { ErrorCode, Stream, StreamSink } from '@porthole/protocol';
 import type { EdgeCounters } from './counters.ts';
-import { restartFrame, WebSocketFrames } from './websocket-frames.ts';
+import { mayComeBack, restartFrame, WebSocketFrames } from './websocket-frames.ts';
 
 export class H2Pipe implements StreamSink {
   readonly #visitor: ServerHttp2Stream;
@@ -80,7 +80,9 @@ export class H2Pipe implements StreamSink {
 
   onReset(code: ErrorCode, _detail: string): void {
     if (this.#over) return;
+    const isTold = mayComeBack(code) && this.goAway();
     this.#over = true;
+    if (isTold) return;
     // A reset, not an end: the visitor must not take what he has for everything.
     this.#visitor.close(code === 'CANCELLED' ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_INTERNAL_ERROR);
   }

@@ -6,7 +6,10 @@ import type * as net from 'node:net';
 import type { ErrorCode, Stream, StreamSink } from '@porthole/protocol';
 import type { EdgeCounters } from './counters.ts';
 import type { OutputOwner, VisitorOutput } from './visitor-output.ts';
-import { restartFrame, WebSocketFrames } from './websocket-frames.ts';
+import { mayComeBack, restartFrame, WebSocketFrames } from './websocket-frames.ts';
+
+/** How long a visitor may take to answer a close frame. */
+const CLOSE_PATIENCE_MS = 2_000;
 
 /** The socket's owner passes its events on to the `visitor…` methods. */
 export class RawPipe implements StreamSink, OutputOwner {
@@ -110,14 +113,23 @@ export class RawPipe implements StreamSink, OutputOwner {
     this.#output.end();
   }
 
-  onReset(_code: ErrorCode, _detail: string): void {
+  onReset(code: ErrorCode, _detail: string): void {
     if (this.#streamOver) return;
+    const isTold = mayComeBack(code) && this.goAway();
     this.#streamOver = true;
+    if (isTold) this.#endSoon();
     // A reset, not an end: the visitor must not take what it has for everything.
-    this.#socket.resetAndDestroy();
+    else this.#socket.resetAndDestroy();
   }
 
   onWritable(): void {
     this.#socket.resume();
+  }
+
+  /** It is for the visitor to answer the close and then to end; unread bytes would turn an end of ours into a reset. */
+  #endSoon(): void {
+    this.#socket.resume();
+    this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), CLOSE_PATIENCE_MS).unref();
   }
 }

@@ -1,8 +1,14 @@
 /** Follows WebSocket frames (RFC 6455 section 5.2) just closely enough to know where one ends and another may be put. */
+import type { ErrorCode } from '@porthole/protocol';
 
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 const SERVICE_RESTART = 1012;
+
+/** The stream ended because agent or worker went: whoever comes again may find the next one. */
+export function mayComeBack(code: ErrorCode): boolean {
+  return code === 'SESSION_LOST' || code === 'GOING_AWAY';
+}
 
 /** A close frame of a server: "service restart", come back later. */
 export function restartFrame(): Buffer {

@@ -19,7 +19,7 @@ export const PEER_STREAMS = 262_144;
 
 export class PeerLink implements SessionEvents {
   readonly #session: Session;
-  readonly #pump: LanePump;
+  #pump: LanePump | undefined;
   readonly #onOver: () => void;
   readonly #reportBug: (error: unknown) => void;
   #closing = false;
@@ -28,19 +28,15 @@ export class PeerLink implements SessionEvents {
     this.#onOver = onOver;
     this.#reportBug = reportBug;
     this.#session = new Session({ role: 'relay', now: monotonicNow, maxStreams: PEER_STREAMS }, this);
-    const lane = this.#session.lanes[0] as Lane;
     const socket = net.connect(path);
-    socket.write(encodePeerHeader({ kind: 'streams' }));
-    const carrier = new SocketCarrier(socket, Buffer.alloc(0));
-    lane.attach(0);
-    this.#pump = new LanePump(lane, carrier, PEER_HEARTBEAT_MS, {
-      // There is no way back for a local socket: the other worker has ended.
-      onDetached: () => this.#end('SESSION_LOST', 'a process of the relay has ended'),
-      onViolation: (error) => {
-        this.#reportBug(error);
-        this.#end(error.code, error.detail);
-      },
+    const onGone = (): void => this.#end('SESSION_LOST', 'a process of the relay has ended');
+    // Until then nothing leaves, so that visitors who cannot get through may be sent to somebody else.
+    socket.once('connect', () => {
+      socket.off('error', onGone);
+      if (this.#session.closed) socket.destroy();
+      else this.#start(socket, onGone);
     });
+    socket.once('error', onGone);
   }
 
   get streamCount(): number {
@@ -53,6 +49,20 @@ export class PeerLink implements SessionEvents {
 
   close(): void {
     this.#end('GOING_AWAY', '');
+  }
+
+  #start(socket: net.Socket, onGone: () => void): void {
+    socket.write(encodePeerHeader({ kind: 'streams' }));
+    const lane = this.#session.lanes[0] as Lane;
+    lane.attach(0);
+    this.#pump = new LanePump(lane, new SocketCarrier(socket, Buffer.alloc(0)), PEER_HEARTBEAT_MS, {
+      // There is no way back for a local socket.
+      onDetached: onGone,
+      onViolation: (error) => {
+        this.#reportBug(error);
+        this.#end(error.code, error.detail);
+      },
+    });
   }
 
   onOpen(_opening: StreamOpening, stream: Stream): StreamSink {
@@ -74,13 +84,14 @@ export class PeerLink implements SessionEvents {
 
   onClosed(): void {
     // Closed by the other worker: nothing is left to say.
-    if (!this.#closing) this.#pump.stop();
+    if (!this.#closing) this.#pump?.stop();
     this.#onOver();
   }
 
   #end(code: ErrorCode, detail: string): void {
     if (this.#session.closed) return;
     this.#closing = true;
-    this.#pump.stop(this.#session.close(code, detail));
+    const farewell = this.#session.close(code, detail);
+    this.#pump?.stop(farewell);
   }
 }

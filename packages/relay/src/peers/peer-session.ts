@@ -60,7 +60,7 @@ export class PeerSession implements SessionEvents {
   onOpen(opening: StreamOpening, stream: Stream): StreamSink {
     const target = this.#parts.ownTarget(opening.tunnelId);
     if (target === undefined) {
-      stream.reset('SESSION_LOST', 'the agent has moved');
+      stream.reset('STREAM_REFUSED', 'the agent has moved');
       return NO_SINK;
     }
     try {

@@ -12,6 +12,8 @@ import {
 import type { Target } from '../routing/target.ts';
 import type { PeerLink } from './peer-link.ts';
 
+const HOLDER_GONE: ReadonlySet<ErrorCode> = new Set(['SESSION_LOST', 'GOING_AWAY', 'STREAM_REFUSED']);
+
 export class PeerTarget implements Target {
   readonly label: string;
   readonly #lease: number;
@@ -70,7 +72,7 @@ class WatchedSink implements StreamSink {
   }
 
   onReset(code: ErrorCode, detail: string): void {
-    if (code === 'SESSION_LOST' || code === 'GOING_AWAY') this.#onDoubt();
+    if (HOLDER_GONE.has(code)) this.#onDoubt();
     this.#sink.onReset(code, detail);
   }
 

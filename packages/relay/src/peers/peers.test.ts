@@ -216,8 +216,16 @@ describe('an exchange for an agent of another worker', () => {
     const gone = open(8, () => {
       doubts += 1;
     });
-    await gone.answer.until('reset SESSION_LOST');
+    await gone.answer.until('reset STREAM_REFUSED');
     expect(doubts).toBe(1);
+  });
+
+  it('refuses a head that a frame can carry and a block must not be', async () => {
+    const { answer } = open();
+    const { sink, up } = await target.opened.promise;
+    sink.onHead('x'.repeat(65_535));
+    await answer.until('reset ORIGIN_HEAD_TOO_LARGE');
+    await up.until('reset ORIGIN_HEAD_TOO_LARGE');
   });
 
   it('ends with a code when the other worker does, and the next one finds the way anew', async () => {
@@ -227,7 +235,7 @@ describe('an exchange for an agent of another worker', () => {
     await answer.until('reset GOING_AWAY');
     await up.until('reset GOING_AWAY');
     const late = open();
-    await late.answer.until('reset SESSION_LOST');
+    await late.answer.until('reset STREAM_REFUSED');
     target = new PlayedTarget();
     there = peers('g1.2');
     await there.start();
