@@ -1,10 +1,11 @@
-/** A link to relays of other releases, played by hand. */
+/** A link to relays of other releases, and to one that wants nobody, played by hand. */
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { encodeFrame, encodeHandshake, FRAME, HandshakeReader, type Welcome } from '@porthole/protocol';
-import { describe, expect, it } from 'vitest';
+import { encodeFrame, encodeHandshake, ERRORS, FRAME, HandshakeReader, type Welcome } from '@porthole/protocol';
+import { describe, expect, it, vi } from 'vitest';
 import { expose } from './expose.ts';
+import { openRelayLink } from './open-relay-link.ts';
 
 const NOTHING = Buffer.alloc(32).toString('base64url');
 const WELCOME: Welcome = {
@@ -19,12 +20,17 @@ const WELCOME: Welcome = {
   maxLanes: 1,
 };
 
+/** Code, 60 s left, no text. */
+const GO_AWAY = Buffer.from([0, ERRORS.GOING_AWAY.wire, 0, 0, 234, 96]);
+
 /** Takes every agent in and gives every claim an address, without a word about features. */
 class EarlierRelay implements AsyncDisposable {
   readonly #server = createServer((socket) => this.#greet(socket));
   readonly #sockets: Socket[] = [];
   url = '';
   claims = 0;
+  /** Sends every agent away as soon as it is there. */
+  sendsAway = false;
 
   async start(): Promise<this> {
     await once(this.#server.listen(0, '127.0.0.1'), 'listening');
@@ -50,6 +56,7 @@ class EarlierRelay implements AsyncDisposable {
         socket.off('data', onHello);
         socket.on('data', (frames: Buffer) => this.#look(socket, frames));
         socket.write(encodeHandshake({ type: 'welcome', value: WELCOME }));
+        if (this.sendsAway) socket.write(encodeFrame(FRAME.goAway, 0, GO_AWAY));
       };
       socket.on('data', onHello);
     });
@@ -78,5 +85,31 @@ describe('a relay of an earlier release', () => {
     expect(relay.claims).toBe(0);
     await using tunnel = await expose({ relay: relay.url, fetch });
     expect(tunnel.name).toBe('open');
+  });
+});
+
+describe('a relay that sends every agent away at once', () => {
+  it('is dialed after growing pauses, as if it were not there', async () => {
+    await using relay = await new EarlierRelay().start();
+    relay.sendsAway = true;
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+    const pauses: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const link = openRelayLink({
+      relay: relay.url,
+      events: {
+        onConnected: () => {},
+        onFinished: () => {},
+        onInterrupted: ({ code }, nextTryInMs) => {
+          expect(code).toBe('GOING_AWAY');
+          if (pauses.push(nextTryInMs) === 3) resolve();
+        },
+      },
+    });
+    link.start();
+    await promise;
+    await link.close(0);
+    random.mockRestore();
+    expect(pauses).toEqual([62.5, 125, 250]);
   });
 });
