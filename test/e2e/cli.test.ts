@@ -157,7 +157,8 @@ describe('--json', () => {
   });
 });
 
-describe('targets', () => {
+// At once: an origin that nobody serves is waited for.
+describe.concurrent('targets', () => {
   it('on ::1 only, 127.0.0.1 only, a socket file, with a scheme', async () => {
     await using six = await startOrigin({ host: '::1' });
     await using file = await startOrigin({ unix: true });

@@ -5,7 +5,8 @@ import { plainAnswer, readRequestBody, startRawOrigin } from '../harness/raw-ori
 import { connectVisitor, getRequest, postRequest, readAnswer } from '../harness/raw-visitor.ts';
 import { startStage } from '../harness/stage.ts';
 
-describe('connections kept to the origin', () => {
+// Each test has a stage of its own, and is idle for most of its time: they run at once.
+describe.concurrent('connections kept to the origin', () => {
   it.each([5, 20, 100])(
     'that end after %i ms of idleness give no 502, with requests timed at the edge',
     async (keepAliveTimeoutMs) => {

@@ -129,28 +129,28 @@ describe('limits', () => {
   });
 });
 
-describe('what has no limit', () => {
+describe.concurrent('what has no limit', () => {
   it('the time to the first byte of an answer: the idle limit does not touch it', async () => {
     hold = Promise.withResolvers<void>();
     await using visitor = await connectVisitor(stage.url);
     const start = performance.now();
     await visitor.send(get('/hold'));
     const waiting = readAnswer(visitor, { deadlineMs: 20_000 });
-    setTimeout(() => hold.resolve(), 4_500);
+    setTimeout(() => hold.resolve(), 3_000);
     expect((await waiting).status).toBe(200);
-    expect(performance.now() - start).toBeGreaterThan(4_000);
+    expect(performance.now() - start).toBeGreaterThan(2_500);
   });
 
   it('the time an upload takes: a trickle longer than every limit passes', async () => {
     await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 30\r\n\r\n`);
+    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 20\r\n\r\n`);
     let sent = 0;
     const trickle = setInterval(() => {
       visitor.socket.write('x');
-      if (++sent === 30) clearInterval(trickle);
+      if (++sent === 20) clearInterval(trickle);
     }, 150);
     const answer = await readAnswer(visitor, { deadlineMs: 20_000 });
     clearInterval(trickle);
-    expect([answer.status, answer.body.toString()]).toEqual([200, '30']);
+    expect([answer.status, answer.body.toString()]).toEqual([200, '20']);
   });
 });

@@ -19,7 +19,9 @@ beforeAll(async () => {
 });
 afterAll(() => relay?.close());
 
-describe('an origin that restarts', () => {
+// Each test has a tunnel of its own, and waits for most of its time: they run at once.
+
+describe.concurrent('an origin that restarts', () => {
   it('delays requests that came meanwhile, bodies included, and runs each once', async () => {
     const port = await refusingPort();
     await using agent = await startAgent({ relayUrl: relay.url, token, target: port });
@@ -66,7 +68,7 @@ describe('an origin that restarts', () => {
   });
 });
 
-describe('an agent that is away', () => {
+describe.concurrent('an agent that is away', () => {
   it('delays requests until it is back', async () => {
     await using origin = await startRawOrigin(async ({ wire }) => wire.send(plainAnswer('back')));
     await using cutter = await startCarrierCutter({ port: relay.port });

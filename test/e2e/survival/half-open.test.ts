@@ -91,7 +91,8 @@ describe('a line that lets nothing through', () => {
   );
 });
 
-describe('a machine that slept', () => {
+// Each of these has a relay of its own, and waits for most of its time: they run at once.
+describe.concurrent('a machine that slept', () => {
   it('doubts its carriers at once, however long the heartbeat, and has them back', async () => {
     await using patient = await startRelay({ config: { heartbeat: '10m' } });
     await using line = await startCarrierCutter({ port: () => patient.port });
@@ -121,7 +122,7 @@ describe('a machine that slept', () => {
   });
 });
 
-describe.each(['agent', 'relay'] as const)('the %s, stopped for longer than the grace time', (who) => {
+describe.concurrent.each(['agent', 'relay'] as const)('the %s, stopped for longer than the grace time', (who) => {
   it(
     'ends its streams with a code, and is back under the same name within five seconds',
     async () => {

@@ -9,7 +9,7 @@ import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
 import { scaled } from '../../harness/scale.ts';
 import { staysTrue, until } from '../../harness/until.ts';
 
-const ABSENT_MS = scaled(10_000, 1_800_000);
+const ABSENT_MS = scaled(6_000, 1_800_000);
 const CAP_MS = 15_000;
 
 let relay: RelayUnderTest;

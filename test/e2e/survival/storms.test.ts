@@ -4,6 +4,7 @@ import { startAgentCrowd } from '../../harness/agent-crowd.ts';
 import { type CarrierCutter, startCarrierCutter } from '../../harness/carrier-cutter.ts';
 import type { Program } from '../../harness/program.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
+import { scaled } from '../../harness/scale.ts';
 import { staysTrue, until } from '../../harness/until.ts';
 
 const AGENTS = 1_000;
@@ -98,7 +99,7 @@ describe(`${AGENTS} agents`, () => {
   it('dial ever more slowly against a relay that takes nobody', async () => {
     cutter.refuse(true);
     cutter.cut();
-    await staysTrue('they live', () => crowd.exit === undefined, 8_000);
+    await staysTrue('they live', () => crowd.exit === undefined, scaled(4_000, 8_000));
     const before = dials;
     await staysTrue('they live', () => crowd.exit === undefined, 2_000);
     expect((dials - before) / 2).toBeLessThan(AGENTS);
