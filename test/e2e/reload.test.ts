@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { startAgent } from '../harness/agent.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { startRawOrigin } from '../harness/raw-origin.ts';
+import { dialCarrier, HEAD, OPEN } from '../harness/raw-carrier.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
 import { FROM_SOURCE, type RelayUnderTest, startRelay } from '../harness/relay.ts';
 import { ReloadLoad, slowRoute } from '../harness/reload-load.ts';
@@ -154,6 +155,27 @@ describe('a session of the old generation', () => {
     await until('the old generation has ended', () => childrenOf(stage.relay.pid).length === 1);
     expect((await askOnce(stage.url, getRequest(stage.url))).status).toBe(200);
     await origin.close();
+  });
+});
+
+describe('a WebSocket of the new generation whose agent has not left the old one', () => {
+  it('is told to come back when the old one ends', async () => {
+    await using relay = await startRelay({ config: { workers: 1, reload_drain: '200ms' } });
+    // An agent by hand, which does not hear that it is to move.
+    await using stubborn = await dialCarrier(relay.port);
+    await stubborn.logIn(await relay.addToken('ada'));
+    const url = (await stubborn.claim('stubborn')).replace(/\/$/, '');
+    const reloaded = relay.command('reload');
+    await relay.program.waitForLine('draining', (line) => (line.includes('"draining"') ? true : undefined));
+    await using visitor = await connectVisitor(url);
+    await visitor.send(
+      `GET / HTTP/1.1\r\nHost: ${new URL(url).host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    );
+    const { stream } = await stubborn.nextOf(OPEN);
+    await stubborn.send(HEAD, '101\0Switching Protocols\0Connection: Upgrade\r\nUpgrade: websocket\r\n', stream);
+    await visitor.readUntil('\r\n\r\n');
+    expect([...(await visitor.readToEnd())]).toEqual([0x88, 2, 1012 >> 8, 1012 & 0xff]);
+    await reloaded;
   });
 });
 

@@ -20,6 +20,7 @@ export const REFUSED = 0x4b;
 export const CLOSE = 0x44;
 export const MESSAGE = 0x07;
 export const OPEN = 0x01;
+export const HEAD = 0x02;
 export const RESET = 0x05;
 export const PING = 0x42;
 export const PONG = 0x43;
