@@ -69,6 +69,21 @@ export async function settledValue(
   return last;
 }
 
+/**
+ * The value once 200 turns of the event loop have left it as it is: how far a sender gets, where he, the reader and all
+ * between them live in this process.
+ */
+export async function quietValue(read: () => number): Promise<number> {
+  let last = read();
+  for (let quietTurns = 0; quietTurns < 200; quietTurns++) {
+    await pause(0);
+    const now = read();
+    if (now !== last) quietTurns = 0;
+    last = now;
+  }
+  return last;
+}
+
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     if (ms === 0) setImmediate(resolve);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExchangeRequest } from '@porthole/protocol';
@@ -474,6 +475,10 @@ describe('the pool', () => {
     });
     server.keepAliveTimeout = 5;
     server.keepAliveTimeoutBuffer = 0;
+    let closed: Promise<unknown> = Promise.resolve();
+    server.on('connection', (socket) => {
+      closed = once(socket, 'close');
+    });
     const origin = originAt(await listen(server));
     let posts = 0;
     for (let i = 0; i < 400; i++) {
@@ -485,7 +490,8 @@ describe('the pool', () => {
         isPost ? 'hi' : '',
       );
       expect(stream.calls.at(-1)).toBe('end');
-      if (i % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 4 + (i % 4)));
+      // The next request comes while the connection is fresh, or in the very moment of its end.
+      if (i % 3 === 0) await closed;
     }
     expect(runs).toBe(posts);
   });

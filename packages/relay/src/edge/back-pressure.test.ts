@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DoorFixture, type RawVisitor } from '../../../../test/contracts/edge-fixture.ts';
+import { quietValue, staysTrue } from '../../../../test/harness/until.ts';
 
 let fixture: DoorFixture;
 let visitor: RawVisitor;
@@ -20,9 +21,8 @@ describe('a visitor who reads slowly', () => {
     const total = 64 * MIB;
     stream.head(200, ['Content-Length', String(total)]);
     const sent = stream.flood(total);
-    await new Promise((resolve) => setTimeout(resolve, 100));
     // What the two kernel buffers take is gone; of the rest no more than one window is in the relay.
-    expect(stream.sentBytes).toBeLessThan(total);
+    expect(await quietValue(() => stream.sentBytes)).toBeLessThan(total);
     expect(stream.sentBytes - stream.consumedBytes).toBeGreaterThan(0);
     expect(stream.maxUncreditedBytes).toBeLessThanOrEqual(256 * 1024 + 16 * 1024);
 
@@ -32,13 +32,15 @@ describe('a visitor who reads slowly', () => {
     await other.untilText('ok');
 
     let received = 0;
+    const whole = Promise.withResolvers<void>();
     visitor.socket.removeAllListeners('data').on('data', (chunk: Buffer) => {
       received += chunk.length;
+      if (received >= total) whole.resolve();
     });
     visitor.socket.resume();
     await sent;
     stream.finish();
-    while (received < total) await new Promise((resolve) => setTimeout(resolve, 5));
+    await whole.promise;
     expect(received).toBeLessThan(total + 200);
   });
 
@@ -68,7 +70,7 @@ describe('a visitor who reads the last answer slowly', () => {
         .head(200, ['Content-Length', String(total)])
         .data(Buffer.alloc(total, 'x'))
         .finish();
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await staysTrue('nobody cuts', () => !reader.closed, 150);
       reader.socket.resume();
       const text = await reader.untilEnd();
       expect(text.length - text.indexOf('\r\n\r\n') - 4).toBe(total);

@@ -2,6 +2,7 @@ import type * as net from 'node:net';
 import type { RequestHead } from '@porthole/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DoorFixture, type FixtureOptions, RawVisitor } from '../../../../test/contracts/edge-fixture.ts';
+import { staysTrue } from '../../../../test/harness/until.ts';
 import { HttpDoor } from './http-door.ts';
 import { TrustedAddresses } from './trusted-addresses.ts';
 
@@ -152,10 +153,10 @@ describe('time-outs', () => {
     const visitor = await start({ timeouts: { headMs: 20, keepAliveIdleMs: 20, visitorStallMs: 20 } });
     visitor.send(GET);
     const stream = await fixture.target.next();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await staysTrue('the visitor is kept', () => !visitor.ended, 100);
     stream.head(200, []);
     await visitor.untilText('200');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await staysTrue('the visitor is kept', () => !visitor.ended, 100);
     stream.data('x').finish();
     await visitor.untilText('0\r\n\r\n');
   });
