@@ -268,6 +268,12 @@ export const ERRORS = {
     message: 'DNS does not show that this domain is yours.',
     hint: 'Set one of the records named, wait until DNS shows it, and try again.',
   },
+  SESSION_LIMIT: {
+    wire: 76,
+    retryable: true,
+    message: 'The identity has as many agents at the relay as it may have, those that are away included.',
+    hint: 'Stop an agent, or ask the operator to raise `limits.max_sessions_per_user`; the agent tries again by itself.',
+  },
 
   // What only the relay's own answers to visitors use, 100 to 139.
   TUNNEL_NOT_FOUND: {

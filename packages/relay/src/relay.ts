@@ -47,6 +47,7 @@ import { PortPool } from './routing/port-pool.ts';
 import type { PortSource } from './routing/public-ports.ts';
 import { LocalRouteRegistry } from './routing/route-registry.ts';
 import type { RegistrySizes } from './routing/route-table.ts';
+import { LocalSessionPlaces, type SessionPlaces } from './routing/session-places.ts';
 import type { SharedRouteRegistry } from './routing/shared-registry.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
@@ -76,10 +77,11 @@ export interface RelayDeps {
 /** What a worker among several does not do by itself. */
 export interface WorkerDeps {
   readonly registry: SharedRouteRegistry;
+  readonly places: SessionPlaces;
   readonly ports: PortSource;
   readonly peers: Peers;
   /** Inherited sockets of the public addresses, to listen on instead of binding them. */
-  readonly fds: { readonly http?: number; readonly https?: number; readonly admin?: number };
+  readonly fds: { readonly http?: number; readonly https?: number };
 }
 
 export interface DrainOptions {
@@ -351,6 +353,7 @@ export class Relay {
     return {
       access: this.#access(),
       registry: this.#registry,
+      places: this.#worker?.places ?? new LocalSessionPlaces(limits),
       portPool: new PortPool(this.#config.tcp.ports, this.#registry),
       publicPorts: this.#tcpDoor,
       counters: this.#agentCounters,

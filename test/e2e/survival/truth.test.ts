@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, startAgent } from '../../harness/agent.ts';
 import { type CarrierCutter, startCarrierCutter } from '../../harness/carrier-cutter.ts';
 import { type Origin, startOrigin } from '../../harness/origin.ts';
+import { CHALLENGE, CLOSE, dialCarrier, HELLO, type RawCarrier, WELCOME } from '../../harness/raw-carrier.ts';
 import { askOnce, getRequest } from '../../harness/raw-visitor.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
 import { until } from '../../harness/until.ts';
@@ -188,7 +189,10 @@ describe('what is said about a relay with two workers', () => {
   let pair: RelayUnderTest;
   let crowd: readonly AgentUnderTest[] = [];
   beforeAll(async () => {
-    pair = await startRelay({ config: { workers: 2, reload_drain: '1s' } });
+    // Room for the three agents, and not for their old and new sessions together.
+    pair = await startRelay({
+      config: { workers: 2, reload_drain: '1s', limits: { max_sessions_per_user: 4, max_sessions: 8 } },
+    });
     const users = await pair.addToken('ada');
     crowd = await Promise.all(
       [1, 2, 3].map((i) => startAgent({ relayUrl: pair.url, token: users, target: origin.port, name: `one-${i}` })),
@@ -227,6 +231,31 @@ describe('what is said about a relay with two workers', () => {
     expect(processes).toHaveLength(3);
   });
 
+  it('holds its limits over both, and gives places back', async () => {
+    const token = await pair.addToken('bob');
+    const hello = async (): Promise<readonly [string, RawCarrier]> => {
+      const carrier = await dialCarrier(pair.port);
+      await carrier.nextOf(CHALLENGE);
+      await carrier.send(HELLO, JSON.stringify(carrier.hello(token)));
+      const { type, payload } = await carrier.next();
+      return [type === WELCOME ? 'welcome' : (JSON.parse(payload.toString()) as { code: string }).code, carrier];
+    };
+    const all: RawCarrier[] = [];
+    for (const expected of ['welcome', 'welcome', 'welcome', 'welcome', 'SESSION_LIMIT']) {
+      const [answer, carrier] = await hello();
+      expect(answer).toBe(expected);
+      all.push(carrier);
+    }
+    expect(await pair.metric('porthole_sessions')).toBe(7);
+    for (const carrier of all.slice(0, 4)) await carrier.send(CLOSE, Buffer.alloc(2)).catch(() => undefined);
+    await until('the places are free', async () => (await pair.metric('porthole_sessions')) === 3);
+    const [again, carrier] = await hello();
+    expect(again).toBe('welcome');
+    await carrier.send(CLOSE, Buffer.alloc(2));
+    for (const each of [...all, carrier]) await each.close();
+    await until('only the agents are left', async () => (await pair.metric('porthole_sessions')) === 3);
+  });
+
   it('names a worker that hangs, and waits for nobody', async () => {
     const pids = (await account()).workers.map(({ pid }) => pid);
     const [first = 0, second = 0] = pids;
@@ -256,7 +285,7 @@ describe('what is said about a relay with two workers', () => {
     expect([generation, sessions.length]).toEqual([2, 3]);
     expect(workers.every(({ worker }) => worker.startsWith('g2.'))).toBe(true);
     expect(await pair.metric('porthole_sessions')).toBe(3);
-    expect(await pair.metric('porthole_sessions_total')).toBe(6);
+    expect(await pair.metric('porthole_sessions_total')).toBe(11);
     await visit();
     expect(await pair.metric('porthole_exchanges_total')).toBe(6);
   });

@@ -139,6 +139,7 @@ export class AgentDoor implements AgentUpgrade {
   }
 
   #onRevoked(tokenId: string): void {
+    for (const handshake of this.#handshakes) handshake.onRevoked(tokenId);
     for (const session of this.#sessions.values()) {
       if (session.who.tokenId !== tokenId) continue;
       countCode(this.#parts.counters.refusedTotal, 'TOKEN_REVOKED');

@@ -7,10 +7,10 @@ import type { CarrierHandover } from '../routing/carrier-handover.ts';
 import type { PublicPorts } from '../routing/public-ports.ts';
 import type { PortPool } from '../routing/port-pool.ts';
 import type { RouteRegistry } from '../routing/registry.ts';
+import type { SessionPlaces } from '../routing/session-places.ts';
 import type { AgentCounters } from './agent-counters.ts';
 
 export interface AgentLimits {
-  readonly maxSessions: number;
   readonly maxStreamsPerSession: number;
   readonly maxTunnelsPerUser: number;
   readonly handshakeTimeoutMs: number;
@@ -19,6 +19,8 @@ export interface AgentLimits {
 export interface AgentParts {
   readonly access: Access;
   readonly registry: RouteRegistry;
+  /** Where a session is entered before it begins. */
+  readonly places: SessionPlaces;
   readonly portPool: PortPool;
   readonly publicPorts: PublicPorts;
   readonly counters: AgentCounters;

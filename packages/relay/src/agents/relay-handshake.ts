@@ -18,6 +18,7 @@ import {
   type Welcome,
 } from '@porthole/protocol';
 import type { Carrier, CarrierReceiver } from '@porthole/protocol/node';
+import type { Authenticated } from '../access/access.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import { AgentSession } from './agent-session.ts';
@@ -32,6 +33,7 @@ export class RelayHandshake implements CarrierReceiver {
   readonly #reader = new HandshakeReader();
   readonly #nonce = randomBytes(NONCE_BYTES).toString('base64url');
   #timer: NodeJS.Timeout | undefined;
+  #tokenId: string | undefined;
   #heard = false;
   #over = false;
 
@@ -57,7 +59,17 @@ export class RelayHandshake implements CarrierReceiver {
     this.#refuse('GOING_AWAY', '');
   }
 
-  onBytes(chunk: Buffer): void {
+  /** The token was taken back; the session may be about to begin. */
+  onRevoked(tokenId: string): void {
+    if (this.#tokenId === tokenId) this.#refuse('TOKEN_REVOKED', '');
+  }
+
+  onBytes(chunk: Buffer): number {
+    this.#read(chunk);
+    return chunk.length;
+  }
+
+  #read(chunk: Buffer): void {
     try {
       if (this.#heard) throw new PortholeError('PROTOCOL_ERROR', 'bytes before the welcome');
       const read = this.#reader.feed(chunk);
@@ -116,15 +128,28 @@ export class RelayHandshake implements CarrierReceiver {
     const who = await this.#parts.access.authenticate(hello.token);
     if (this.#over) return;
     if (!who.ok) throw new PortholeError(who.code, who.detail);
+    this.#tokenId = who.tokenId;
+    this.#makeWay(hello, who);
+    const place = await this.#parts.places.take(who.identity);
+    // The carrier may have gone meanwhile, or another one begun the same session.
+    const isTwin = this.#sessions.has(hello.session);
+    if (place.ok && (this.#over || isTwin)) place.leave();
+    if (this.#over) return;
+    if (!place.ok) throw new PortholeError(place.code, place.detail);
+    if (isTwin) throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
+    this.#open(hello, who, place.leave);
+  }
+
+  /** The agent may never have heard that its session began, and say hello again; anybody else has no business with it. */
+  #makeWay(hello: CreateHello, who: Authenticated): void {
     const standing = this.#sessions.get(hello.session);
-    if (standing !== undefined) {
-      // The agent never heard that this session began, so it says hello again; anybody else has no business with it.
-      if (standing.who.identity !== who.identity || !standing.untouched)
-        throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
-      standing.close('SESSION_REPLACED');
-    }
-    if (this.#sessions.size >= this.#parts.limits.maxSessions)
-      throw new PortholeError('RELAY_FULL', `${this.#sessions.size} sessions`);
+    if (standing === undefined) return;
+    if (standing.who.identity !== who.identity || !standing.untouched)
+      throw new PortholeError('PROTOCOL_ERROR', 'session id in use');
+    standing.close('SESSION_REPLACED');
+  }
+
+  #open(hello: CreateHello, who: Authenticated, leave: () => void): void {
     const keyingMaterial = this.#carrier.keyingMaterial();
     const bound =
       keyingMaterial !== undefined &&
@@ -134,6 +159,7 @@ export class RelayHandshake implements CarrierReceiver {
     const key = deriveSessionKey(hello.session, hello.random, random, bound ? keyingMaterial : undefined);
     const session = new AgentSession(hello.session, who, { key, bound }, this.#parts, (over) => {
       if (this.#sessions.get(over.id) === over) this.#sessions.delete(over.id);
+      leave();
     });
     this.#sessions.set(session.id, session);
     this.#finish();

@@ -3,6 +3,7 @@ import { PortholeError } from '@porthole/protocol';
 import { createLog, type Log } from '../observe/log.ts';
 import { Peers } from '../peers/peers.ts';
 import { registryLimits } from '../relay.ts';
+import { SharedSessionPlaces } from '../routing/session-places.ts';
 import { SharedRouteRegistry } from '../routing/shared-registry.ts';
 import { openStore } from '../store/open-store.ts';
 import type { StartMessage } from '../supervisor/channel-messages.ts';
@@ -66,7 +67,13 @@ async function run(
     peerTarget: (holder, onDoubt) => peers.targetOf(holder, onDoubt),
     onPortFreed: (port) => running.relay.closePort(port),
   });
-  const running = new RunningRelay(config, store, log, world, { registry, ports: channel, peers, fds: start.fds });
+  const running = new RunningRelay(config, store, log, world, {
+    registry,
+    places: new SharedSessionPlaces(channel, config.limits),
+    ports: channel,
+    peers,
+    fds: start.fds,
+  });
   for (const update of start.routes) registry.apply(update);
   channel.connect(registry);
   channel.answer((kind, maxChars) => reportOf(running, kind, maxChars));

@@ -67,6 +67,8 @@ export interface CustomDomainsConfig {
 export interface RelayLimits {
   /** Agents' sessions, those within their grace time included. */
   readonly maxSessions: number;
+  /** Sessions of one identity. */
+  readonly maxSessionsPerUser: number;
   readonly maxStreamsPerSession: number;
   /** Tunnels of all agents together. */
   readonly maxTunnels: number;

@@ -107,6 +107,7 @@ function toConfig(values: OptionValues, baseDir: string, baseDirFor: (path: Opti
     trustedProxies: values.trusted_proxies,
     limits: {
       maxSessions: values['limits.max_sessions'],
+      maxSessionsPerUser: values['limits.max_sessions_per_user'],
       maxStreamsPerSession: values['limits.max_streams_per_session'],
       maxTunnels: values['limits.max_tunnels'],
       maxTunnelsPerUser: values['limits.max_tunnels_per_user'],

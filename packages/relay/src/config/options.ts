@@ -253,6 +253,12 @@ const OPTIONS = {
     'Agents’ sessions, those of agents that are away included; past it agents are refused with `RELAY_FULL` and try again.',
     FILE_ONLY,
   ),
+  'limits.max_sessions_per_user': option(
+    count(1, 10_000_000),
+    2500,
+    'The same for one user, so that one token cannot keep everybody else out; past it agents are refused with `SESSION_LIMIT` and try again.',
+    FILE_ONLY,
+  ),
   'limits.max_streams_per_session': option(
     count(1, 1_000_000),
     4096,

@@ -1,4 +1,4 @@
-/** What a worker and the registrar of all workers say to each other about leases and routes. */
+/** What a worker and its supervisor say to each other about leases, routes and the places of sessions. */
 import type { ErrorCode } from '@porthole/protocol';
 import type { Address } from './registry.ts';
 
@@ -38,6 +38,21 @@ export interface RouteUpdate {
   readonly clientCa?: string | undefined;
   readonly holders?: readonly RouteHolder[];
 }
+
+export interface SessionLimits {
+  /** Agents' sessions of all identities together. */
+  readonly maxSessions: number;
+  readonly maxSessionsPerUser: number;
+}
+
+/** The limits come along: they are those of whoever asks, which may be newer than the supervisor's. */
+export interface PlaceRequest extends SessionLimits {
+  readonly identity: string;
+}
+
+export type PlaceReply =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
 
 export interface RegistrarLink {
   /** `onGranted` is called before any update that mentions the lease. Never rejects. */

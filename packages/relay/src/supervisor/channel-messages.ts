@@ -3,7 +3,14 @@
  * added, and `CHANNEL_VERSION` raised when old ones change, upon which a new worker refuses to start under it.
  */
 import type { ErrorCode } from '@porthole/protocol';
-import type { ClaimReply, ClaimRequest, LeaseChange, RouteUpdate } from '../routing/registrar-link.ts';
+import type {
+  ClaimReply,
+  ClaimRequest,
+  LeaseChange,
+  PlaceReply,
+  PlaceRequest,
+  RouteUpdate,
+} from '../routing/registrar-link.ts';
 import type { ReportPart, ReportRequest } from './worker-reports.ts';
 
 export const CHANNEL_VERSION = 2;
@@ -41,6 +48,7 @@ export type ToWorker =
   | DrainMessage
   | ReportRequest
   | { readonly type: 'claimed'; readonly ref: number; readonly reply: ClaimReply }
+  | { readonly type: 'place'; readonly ref: number; readonly reply: PlaceReply }
   | { readonly type: 'lost'; readonly lease: number; readonly code: ErrorCode; readonly detail: string }
   | { readonly type: 'routes'; readonly updates: readonly RouteUpdate[] }
   /** Comes with the bound socket. */
@@ -60,6 +68,8 @@ export type FromWorker =
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string }
   | { readonly type: 'claim'; readonly ref: number; readonly request: ClaimRequest }
   | { readonly type: 'lease'; readonly lease: number; readonly change: LeaseChange }
+  | { readonly type: 'take-place'; readonly ref: number; readonly request: PlaceRequest }
+  | { readonly type: 'leave-place'; readonly identity: string }
   | { readonly type: 'open-port'; readonly port: number };
 
 /** A process started by the supervisor, as `main.ts` gives it. */

@@ -175,6 +175,16 @@ describe('the route registries of several workers', () => {
     expect(answerer(two)).toBe('by g1.1');
   });
 
+  it('count what an identity holds over all workers', async () => {
+    const stage = new Stage();
+    const one = stage.worker('g1.1');
+    const two = stage.worker('g1.2');
+    await stage.claim(one, 'ann', 'a', { maxTunnels: 1 });
+    const more = { address: { host: 'more.example.com' }, maxTunnels: 1 };
+    expect(await two.claim(stage.claimOf('ann', 'b', more))).toMatchObject({ ok: false, code: 'TUNNEL_LIMIT' });
+    expect((await two.claim(stage.claimOf('bob', 'b', more))).ok).toBe(true);
+  });
+
   it('free an address for good when its holder releases it', async () => {
     const stage = new Stage();
     const one = stage.worker('g1.1');

@@ -18,6 +18,7 @@ import type { PortHandles } from './port-handles.ts';
 import type { Registrar } from './registrar.ts';
 import { parseFamilies } from '../observe/metric-family.ts';
 import type { RelayTotals } from './relay-totals.ts';
+import { SessionLedger } from './session-ledger.ts';
 import { WorkerProcess, type WorkerState } from './worker-process.ts';
 import type { ReportKind } from './worker-reports.ts';
 
@@ -52,6 +53,7 @@ export interface SupervisorParts {
 export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #workers = new Set<WorkerProcess>();
+  readonly #sessions = new SessionLedger();
   #settings: SupervisorSettings;
   #generation = 0;
   #serial = 0;
@@ -112,7 +114,10 @@ export class Supervisor {
       throw error;
     }
     log.info({ event: 'reloaded', generation: this.#generation, workers: settings.workers });
-    for (const worker of before) worker.drain(settings.reloadDrainMs, true);
+    for (const worker of before) {
+      this.#sessions.retire(worker.node);
+      worker.drain(settings.reloadDrainMs, true);
+    }
   }
 
   /** Lets every worker finish what is under way; resolves when all have ended. */
@@ -188,6 +193,9 @@ export class Supervisor {
     if (message.type === 'hello') this.#introduce(worker, fds);
     else if (message.type === 'claim') registrar.claim(worker.node, message.ref, message.request);
     else if (message.type === 'lease') registrar.change(message.lease, message.change);
+    else if (message.type === 'take-place')
+      worker.send({ type: 'place', ref: message.ref, reply: this.#sessions.take(worker.node, message.request) });
+    else if (message.type === 'leave-place') this.#sessions.leave(worker.node, message.identity);
     else if (message.type === 'open-port') void this.#openPort(worker, message.port);
   }
 
@@ -205,6 +213,7 @@ export class Supervisor {
   #introduce(worker: WorkerProcess, fds: InheritedFds): void {
     const { registrar, ports, folder } = this.#parts;
     for (const [port, { handle }] of ports.open) worker.send({ type: 'port', port }, handle);
+    this.#sessions.enter(worker.node);
     const routes = registrar.enter(worker.node, (message) => worker.send(message));
     worker.send({
       type: 'start',
@@ -236,6 +245,7 @@ export class Supervisor {
     this.#workers.delete(worker);
     registrar.leave(worker.node);
     totals.left(worker.node);
+    this.#sessions.retire(worker.node);
     const isExpected = was === 'draining' || this.#stopping;
     const line = { event: 'worker ended', node: worker.node, pid: worker.pid, how };
     if (isExpected) log.info(line);

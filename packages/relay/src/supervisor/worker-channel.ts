@@ -1,7 +1,15 @@
 /** A worker's end of the channel to its supervisor: leases, ports, and when to go. */
 import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource } from '../routing/public-ports.ts';
-import type { ClaimReply, ClaimRequest, LeaseChange, RegistrarLink } from '../routing/registrar-link.ts';
+import type {
+  ClaimReply,
+  ClaimRequest,
+  LeaseChange,
+  PlaceReply,
+  PlaceRequest,
+  RegistrarLink,
+} from '../routing/registrar-link.ts';
+import type { PlaceLink } from '../routing/session-places.ts';
 import type { SharedRouteRegistry } from '../routing/shared-registry.ts';
 import {
   CHANNEL_VERSION,
@@ -21,9 +29,10 @@ interface Asked {
 /** What this worker says of itself, in at most `maxChars`. */
 export type Answer = (kind: ReportKind, maxChars: number) => string;
 
-export class WorkerChannel implements RegistrarLink, PortSource {
+export class WorkerChannel implements RegistrarLink, PlaceLink, PortSource {
   readonly #parent: ParentChannel;
   readonly #claims = new Map<number, Asked>();
+  readonly #places = new Map<number, (reply: PlaceReply) => void>();
   readonly #ports = new Map<number, PromiseWithResolvers<void>[]>();
   /** Ports that came before anybody took them. */
   #early: (readonly [number, ListenHandle])[] = [];
@@ -102,6 +111,20 @@ export class WorkerChannel implements RegistrarLink, PortSource {
     this.#send({ type: 'lease', lease, change });
   }
 
+  takePlace(request: PlaceRequest): Promise<PlaceReply> {
+    if (this.#isOrphan) return Promise.resolve(NOBODY_GRANTS);
+    const ref = this.#nextRef;
+    this.#nextRef += 1;
+    return new Promise((done) => {
+      this.#places.set(ref, done);
+      this.#send({ type: 'take-place', ref, request });
+    });
+  }
+
+  leavePlace(identity: string): void {
+    this.#send({ type: 'leave-place', identity });
+  }
+
   acquire(port: number): Promise<void> {
     if (this.#isOrphan) return Promise.reject(new PortholeError('RELAY_DRAINING'));
     const waiting = Promise.withResolvers<void>();
@@ -123,6 +146,10 @@ export class WorkerChannel implements RegistrarLink, PortSource {
         return;
       case 'claimed':
         this.#onClaimed(message.ref, message.reply);
+        return;
+      case 'place':
+        this.#places.get(message.ref)?.(message.reply);
+        this.#places.delete(message.ref);
         return;
       case 'lost':
         this.#registry?.lost(message.lease, message.code, message.detail);
@@ -175,6 +202,8 @@ export class WorkerChannel implements RegistrarLink, PortSource {
     this.#isOrphan = true;
     for (const { done } of this.#claims.values()) done(NOBODY_GRANTS);
     this.#claims.clear();
+    for (const done of this.#places.values()) done(NOBODY_GRANTS);
+    this.#places.clear();
     for (const port of this.#ports.keys()) this.#settlePort(port, new PortholeError('RELAY_DRAINING'));
     this.#orphaned.resolve();
   }
@@ -184,7 +213,7 @@ export class WorkerChannel implements RegistrarLink, PortSource {
   }
 }
 
-const NOBODY_GRANTS: ClaimReply = { ok: false, code: 'GOING_AWAY', detail: 'the supervisor has ended' };
+const NOBODY_GRANTS = { ok: false, code: 'GOING_AWAY', detail: 'the supervisor has ended' } as const;
 
 function isListenHandle(value: unknown): value is ListenHandle {
   return typeof value === 'object' && value !== null && 'close' in value;
