@@ -38,6 +38,7 @@ import { TrustedAddresses } from './edge/trusted-addresses.ts';
 import { TurnQueue } from './edge/turn-queue.ts';
 import { VisitorLimits } from './edge/visitor-limits.ts';
 import { type Log, SILENT_LOG } from './observe/log.ts';
+import { ThrottledLog } from './observe/throttled-log.ts';
 import type { Peers } from './peers/peers.ts';
 import type { TakeCarrier } from './routing/carrier-handover.ts';
 import { RelayCertificates } from './relay-certificates.ts';
@@ -359,6 +360,7 @@ export class Relay {
       counters: this.#agentCounters,
       limits,
       log: this.#log,
+      throttledLog: new ThrottledLog(this.#log),
       domains,
       customDomains: this.#customDomains,
       hasTls: this.#config.tls !== undefined,

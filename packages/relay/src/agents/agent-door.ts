@@ -111,6 +111,7 @@ export class AgentDoor implements AgentUpgrade {
     for (const handshake of this.#handshakes) handshake.abort();
     for (const session of this.#sessions.values()) session.close('GOING_AWAY', 'the relay stopped');
     this.#webSockets.close();
+    this.#parts.throttledLog.close();
   }
 
   #accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {

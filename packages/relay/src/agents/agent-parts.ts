@@ -3,6 +3,7 @@ import type { TunnelProtocol, Welcome } from '@porthole/protocol';
 import type { Access, Authenticated } from '../access/access.ts';
 import type { CustomDomains } from '../access/custom-domains.ts';
 import type { Log } from '../observe/log.ts';
+import type { ThrottledLog } from '../observe/throttled-log.ts';
 import type { CarrierHandover } from '../routing/carrier-handover.ts';
 import type { PublicPorts } from '../routing/public-ports.ts';
 import type { PortPool } from '../routing/port-pool.ts';
@@ -26,6 +27,8 @@ export interface AgentParts {
   readonly counters: AgentCounters;
   readonly limits: AgentLimits;
   readonly log: Log;
+  /** For what agents can cause at will. */
+  readonly throttledLog: ThrottledLog;
   /** The relay's domains, the default one first. */
   readonly domains: readonly string[];
   /** Domains that users bring; undefined: none. */

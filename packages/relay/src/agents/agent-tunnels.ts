@@ -207,9 +207,10 @@ export class AgentTunnels {
   #refuse(id: number, denied: Denied): void {
     const { code } = denied;
     const detail = denied.detail.slice(0, MAX_DETAIL_CHARS);
-    const { counters, log } = this.#parts;
+    const { counters, throttledLog } = this.#parts;
+    const { identity } = this.#who;
     countCode(counters.claimsRefusedTotal, code);
-    log.info({ event: 'claim refused', identity: this.#who.identity, tunnel: id, code, detail });
+    throttledLog.info(identity, { event: 'claim refused', identity, tunnel: id, code, detail });
     this.#session.sendMessage({ type: 'refused', id, code, detail });
   }
 

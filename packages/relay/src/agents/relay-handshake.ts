@@ -19,6 +19,7 @@ import {
 } from '@porthole/protocol';
 import type { Carrier, CarrierReceiver } from '@porthole/protocol/node';
 import type { Authenticated } from '../access/access.ts';
+import { sourceOf } from '../access/source-of.ts';
 import { countCode } from './agent-counters.ts';
 import type { AgentParts } from './agent-parts.ts';
 import { AgentSession } from './agent-session.ts';
@@ -196,9 +197,10 @@ export class RelayHandshake implements CarrierReceiver {
   }
 
   #refuse(code: ErrorCode, detail: string): void {
-    const { counters, log, heartbeatMs } = this.#parts;
+    const { counters, throttledLog, heartbeatMs } = this.#parts;
+    const { remoteAddress } = this.#carrier;
     countCode(counters.refusedTotal, code);
-    log.info({ event: 'agent refused', code, detail, address: this.#carrier.remoteAddress });
+    throttledLog.info(sourceOf(remoteAddress), { event: 'agent refused', code, detail, address: remoteAddress });
     this.#finish();
     refuseCarrier(this.#carrier, code, detail, heartbeatMs);
   }
