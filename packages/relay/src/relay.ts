@@ -19,6 +19,7 @@ import {
   listenOptions,
   type ListenPorts,
   portUrlOf,
+  type ProxyProtocolPlace,
   publicUrlOf,
   type RelayConfig,
   type TlsConfig,
@@ -29,6 +30,7 @@ import { DEFAULT_TIMEOUTS, type EdgeParts } from './edge/edge-parts.ts';
 import { HttpDoor } from './edge/http-door.ts';
 import { OwnHosts } from './edge/own-hosts.ts';
 import { PortParts } from './edge/port-parts.ts';
+import { ProxyArrivals } from './edge/proxy-arrivals.ts';
 import { RedirectDoor } from './edge/redirect-door.ts';
 import { TcpDoor } from './edge/tcp-door.ts';
 import { Ticker } from './edge/ticker.ts';
@@ -132,6 +134,7 @@ export class Relay {
   readonly #portParts: PortParts;
   readonly #tls: TlsParts | undefined;
   readonly #customDomains: CustomDomains | undefined;
+  readonly #arrivals: ProxyArrivals | undefined;
   readonly #tlsCounters = newTlsCounters();
   #ports: ListenPorts = { http: 0 };
   #draining = false;
@@ -149,9 +152,20 @@ export class Relay {
     this.#customDomains = customDomains.enabled
       ? new CustomDomains({ store: this.#store, dns: systemDns(customDomains.resolvers), domain: domains[0] })
       : undefined;
+    const { from } = config.proxyProtocol;
+    if (from.length > 0)
+      this.#arrivals = new ProxyArrivals({
+        from: new TrustedAddresses(from),
+        log: this.#log,
+        counters: this.#tlsCounters,
+      });
     const edgeParts = this.#edgeParts();
     const acceptHttp = (socket: Socket, port: number): void => this.#acceptAt(port, socket);
-    this.#tcpDoor = new TcpDoor(config.tcp.address, { ...edgeParts, acceptHttp }, deps.worker?.ports);
+    this.#tcpDoor = new TcpDoor(
+      config.tcp.address,
+      { ...edgeParts, acceptHttp, arrivals: this.#arrivalsAt('tcp') },
+      deps.worker?.ports,
+    );
     this.#agentDoor = new AgentDoor(this.#agentParts());
     const doorParts = this.#doorParts(edgeParts);
     this.#portParts = new PortParts(doorParts);
@@ -228,6 +242,7 @@ export class Relay {
 
   async #close(): Promise<void> {
     this.#draining = true;
+    this.#arrivals?.close();
     await Promise.all([
       this.#httpDoor.close(),
       this.#tls?.door.close(),
@@ -261,11 +276,9 @@ export class Relay {
       ...edgeParts,
       certificates: certificates.serving,
       tlsCounters: this.#tlsCounters,
-      log: this.#log,
-      proxyProtocolFrom: new TrustedAddresses(this.#config.proxyProtocolFrom),
+      arrivals: this.#arrivalsAt('https'),
       isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
-      acceptHttp: (socket, visitor, port) =>
-        this.#httpDoor.accept(socket, 'https', undefined, visitor, this.#partsOf(port)),
+      acceptHttp: (socket, visitor, port) => this.#httpDoor.accept(socket, 'https', undefined, visitor, this.#partsOf(port)),
       acceptH2: (socket, visitor, port) =>
         this.#httpDoor.h2.acceptH2(socket, {
           scheme: 'https',
@@ -277,6 +290,7 @@ export class Relay {
     const redirect = new RedirectDoor({
       challengeAnswer: (path) => certificates.challenges.httpAnswer(path),
       secureUrlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
+      arrivals: this.#arrivalsAt('http'),
       maxVisitors: this.#config.limits.maxVisitors,
       reportBug: (err) => this.#log.error({ event: 'fault', err }),
     });
@@ -346,7 +360,12 @@ export class Relay {
       viaName: 'porthole',
       agentUpgrade: this.#agentDoor,
       h2c: this.#config.h2c,
+      arrivals: this.#arrivalsAt('http'),
     };
+  }
+
+  #arrivalsAt(place: ProxyProtocolPlace): ProxyArrivals | undefined {
+    return this.#config.proxyProtocol.at.includes(place) ? this.#arrivals : undefined;
   }
 
   #agentParts(): AgentParts {

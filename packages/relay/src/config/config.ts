@@ -64,6 +64,17 @@ export interface CustomDomainsConfig {
   readonly perHour: number;
 }
 
+/** Where a PROXY protocol header may come in. */
+export const PROXY_PROTOCOL_PLACES = ['http', 'https', 'tcp'] as const;
+export type ProxyProtocolPlace = (typeof PROXY_PROTOCOL_PLACES)[number];
+
+export interface ProxyProtocolConfig {
+  /** Load balancers whose connections begin with a header. */
+  readonly from: readonly string[];
+  /** On these addresses. */
+  readonly at: readonly ProxyProtocolPlace[];
+}
+
 export interface RelayLimits {
   /** Agents' sessions, those within their grace time included. */
   readonly maxSessions: number;
@@ -96,8 +107,7 @@ export interface RelayConfig {
   /** Undefined: no TLS here. */
   readonly tls: TlsConfig | undefined;
   readonly customDomains: CustomDomainsConfig;
-  /** Load balancers whose connections begin with a PROXY protocol header. */
-  readonly proxyProtocolFrom: readonly string[];
+  readonly proxyProtocol: ProxyProtocolConfig;
   readonly publicUrl: PublicUrl | undefined;
   /** Folder of the store, absolute. */
   readonly dataDir: string;

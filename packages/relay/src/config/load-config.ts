@@ -99,7 +99,7 @@ function toConfig(values: OptionValues, baseDir: string, baseDirFor: (path: Opti
       perOwnerPerDay: values['custom_domains.per_owner_per_day'],
       perHour: values['custom_domains.per_hour'],
     },
-    proxyProtocolFrom: values['proxy_protocol.from'],
+    proxyProtocol: { from: values['proxy_protocol.from'], at: values['proxy_protocol.at'] },
     publicUrl: values.public_url,
     dataDir: resolve(baseDir, values.data),
     admin: values.admin === 'off' ? undefined : values.admin,

@@ -25,7 +25,7 @@ import {
   yesNo,
   zoneName,
 } from './scalars.ts';
-import type { CertificatePair, ListenAddress } from './config.ts';
+import { type CertificatePair, type ListenAddress, PROXY_PROTOCOL_PLACES } from './config.ts';
 import type { PortRange } from './port-ranges.ts';
 
 export interface Option<T> {
@@ -93,7 +93,11 @@ const OPTIONS = {
     loopback(9464),
     'Where `/healthz`, `/readyz`, `/metrics` and `/api/status` are served. Nobody is asked for a password there: keep it on loopback or a private network.',
   ),
-  'tcp.ports': option(portRanges, noPorts, 'Public ports for `porthole tcp`, and for `porthole http` where the relay has no domain or a port is asked for.'),
+  'tcp.ports': option(
+    portRanges,
+    noPorts,
+    'Public ports for `porthole tcp`, and for `porthole http` where the relay has no domain or a port is asked for.',
+  ),
   'tcp.address': option(optional(ipAddress), undefined, 'Address those ports are opened on. Default: that of `http`.'),
   trusted_proxies: option(
     list(addressBlock, 1024),
@@ -149,7 +153,13 @@ const OPTIONS = {
   'proxy_protocol.from': option(
     list(addressBlock, 1024),
     none,
-    'Load balancers in front of `https` whose connections must begin with a PROXY protocol header (v1 or v2), which is believed.',
+    'Load balancers in front of the relay whose connections must begin with a PROXY protocol header (v1 or v2), which is believed.',
+    FILE_ONLY,
+  ),
+  'proxy_protocol.at': option(
+    list(choice(...PROXY_PROTOCOL_PLACES), PROXY_PROTOCOL_PLACES.length),
+    ['https'],
+    'The addresses on which theirs begin with it: `https`, `http`, `tcp` (the ports of tunnels). Elsewhere they are visitors like others.',
     FILE_ONLY,
   ),
 

@@ -41,6 +41,10 @@ export class HttpDoor {
       keepAliveInitialDelay: 60_000,
     });
     this.#server.on('connection', (accepted) => {
+      if (parts.arrivals?.expects(accepted) === true) {
+        parts.arrivals.take(accepted, (socket) => this.accept(socket, 'http'));
+        return;
+      }
       const { socket, tap } = this.#reads.adopt(accepted);
       this.accept(socket, 'http', tap);
     });

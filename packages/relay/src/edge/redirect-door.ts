@@ -3,16 +3,19 @@
  * served here, and no agent is let in, because its token would travel in the clear.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import type { HttpDoorAddress } from './http-door.ts';
+import type { ProxyArrivals } from './proxy-arrivals.ts';
 
 export interface RedirectDoorParts {
   /** The body for a validation's path; undefined when nobody asked for it. */
   readonly challengeAnswer: (path: string) => Promise<string | undefined>;
   /** Where visitors of a host are to go, without a slash at the end. `host` without port, lower case. */
   readonly secureUrlOf: (host: string) => string;
+  /** Takes PROXY protocol headers off; absent: nobody sends any. */
+  readonly arrivals?: ProxyArrivals | undefined;
   readonly maxVisitors: number;
   readonly reportBug: (error: unknown) => void;
 }
@@ -39,6 +42,7 @@ export class RedirectDoor {
         response.destroy();
       });
     });
+    if (parts.arrivals !== undefined) takeThrough(this.#server, parts.arrivals);
     this.#server.on('clientError', (_error, socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     });
@@ -98,6 +102,16 @@ export class RedirectDoor {
     });
     response.end(request.method === 'HEAD' ? undefined : text);
   }
+}
+
+/** Node's own listener sees a connection when its header is off. */
+function takeThrough(server: Server, arrivals: ProxyArrivals): void {
+  const own = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection').on('connection', (accepted: Socket) =>
+    arrivals.take(accepted, (socket) => {
+      for (const listener of own) listener.call(server, socket);
+    }),
+  );
 }
 
 function hostOf(field: string | undefined): string | undefined {

@@ -6,12 +6,15 @@ import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource, PublicPorts } from '../routing/public-ports.ts';
 import type { EdgeParts } from './edge-parts.ts';
+import type { ProxyArrivals } from './proxy-arrivals.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { plainAddress } from './trusted-addresses.ts';
 
 export interface TcpDoorParts extends EdgeParts {
   /** Takes the visitors of ports on which HTTP is spoken. Nothing read of them yet. */
   readonly acceptHttp?: (socket: net.Socket, port: number) => void;
+  /** Takes PROXY protocol headers off; absent: nobody sends any. */
+  readonly arrivals?: ProxyArrivals | undefined;
 }
 
 export class TcpDoor implements PublicPorts {
@@ -71,7 +74,7 @@ export class TcpDoor implements PublicPorts {
   #listen(port: number, on: ListenHandle | net.ListenOptions): Promise<void> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
     this.#servers.set(port, server);
-    server.on('connection', (socket) => this.#visit(socket, port));
+    server.on('connection', (socket) => this.#arrive(socket, port));
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => {
         this.#servers.delete(port);
@@ -83,6 +86,12 @@ export class TcpDoor implements PublicPorts {
         resolve();
       });
     });
+  }
+
+  #arrive(socket: net.Socket, port: number): void {
+    const { arrivals } = this.#parts;
+    if (arrivals === undefined) this.#visit(socket, port);
+    else arrivals.take(socket, () => this.#visit(socket, port));
   }
 
   #visit(socket: net.Socket, port: number): void {

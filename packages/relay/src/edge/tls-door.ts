@@ -5,7 +5,6 @@
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
-import type { Log } from '../observe/log.ts';
 import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
 import type { ServingCertificates } from '../tls/serving-certificates.ts';
 import { serverTlsOptions } from '../tls/certificate-index.ts';
@@ -15,19 +14,19 @@ import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-o
 import { HandshakePace } from './handshake-pace.ts';
 import type { HttpDoorAddress } from './http-door.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
-import { type PeekOutcome, peekOpening, standFor } from './opening-peek.ts';
+import { type PeekOutcome, peekOpening } from './opening-peek.ts';
+import type { ProxyArrivals } from './proxy-arrivals.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { type TlsCounters } from './tls-counters.ts';
-import { plainAddress, type TrustedAddresses } from './trusted-addresses.ts';
+import { plainAddress } from './trusted-addresses.ts';
 import { sourceOf } from '../access/source-of.ts';
 import { VisitorTls } from './visitor-tls.ts';
 
 export interface TlsDoorParts extends EdgeParts {
   readonly certificates: ServingCertificates;
   readonly tlsCounters: TlsCounters;
-  readonly log: Log;
-  /** Load balancers whose connections begin with a PROXY protocol header. */
-  readonly proxyProtocolFrom: TrustedAddresses;
+  /** Takes PROXY protocol headers off; absent: nobody sends any. */
+  readonly arrivals?: ProxyArrivals | undefined;
   /** Whether a name is one of the relay's, a tunnel's or its own, so that the default certificate is of use. */
   readonly isOurs: (host: string) => boolean;
   /** Visitors behind TLS who speak HTTP/1.1. `port`: of a tunnel by port, when they came in there. */
@@ -53,7 +52,6 @@ interface Handshake {
 const NOTHING_KNOWN: Handshake = { name: '', port: undefined, clientCa: undefined };
 const HELLO_TIMEOUT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-const COMPLAINT_EVERY_MS = 10_000;
 
 export class TlsDoor {
   readonly #parts: TlsDoorParts;
@@ -65,7 +63,6 @@ export class TlsDoor {
   readonly #pace = new HandshakePace();
   readonly #raw = new Set<TcpVisitor>();
   readonly #inHandshake = new WeakMap<net.Socket, Handshake>();
-  #nextComplaintAt = 0;
   #isDraining = false;
   #whenEmpty: (() => void)[] = [];
 
@@ -132,29 +129,31 @@ export class TlsDoor {
 
   /** Takes a connection in, from this door's listener or, with `port`, from that of a tunnel by port. Nothing read of it yet. */
   accept(socket: net.Socket, port?: number): void {
-    const { proxyProtocolFrom, tlsCounters, helloTimeoutMs } = this.#parts;
-    const address = plainAddress(socket.remoteAddress);
+    const { tlsCounters, arrivals } = this.#parts;
     tlsCounters.acceptedTotal += 1;
     socket.on('error', () => undefined);
     socket.once('close', () => this.#halfOpen.leave(socket));
-    this.#halfOpen.enter(socket, sourceOf(address));
-    const proxyHeader = proxyProtocolFrom.has(address);
-    peekOpening(socket, { proxyHeader, timeoutMs: helloTimeoutMs ?? HELLO_TIMEOUT_MS }, (outcome) =>
+    this.#halfOpen.enter(socket, sourceOf(plainAddress(socket.remoteAddress)));
+    // On a tunnel's port it has been taken off already.
+    if (port !== undefined || arrivals === undefined) this.#peek(socket, port);
+    else arrivals.take(socket, () => this.#peek(socket, port));
+  }
+
+  #peek(socket: net.Socket, port: number | undefined): void {
+    peekOpening(socket, this.#parts.helloTimeoutMs ?? HELLO_TIMEOUT_MS, (outcome) =>
       this.#looked(socket, outcome, port),
     );
   }
 
   #looked(socket: net.Socket, outcome: PeekOutcome, port: number | undefined): void {
     if (outcome.state === 'hello') {
-      if (outcome.proxy !== undefined) standFor(socket, outcome.proxy);
       if (port === undefined) this.#heard(socket, outcome.hello);
       else this.#heardAt(port, socket, outcome.hello);
       return;
     }
     const { tlsCounters } = this.#parts;
     this.#halfOpen.leave(socket);
-    if (outcome.state === 'bad proxy header') this.#badProxyHeader(socket, outcome.fault);
-    else if (outcome.state === 'not tls') tlsCounters.badHellosTotal += 1;
+    if (outcome.state === 'not tls') tlsCounters.badHellosTotal += 1;
     else if (outcome.late) tlsCounters.lateHellosTotal += 1;
     // Plain HTTP on this port is a mistake people make; everything else is garbage and gets an alert.
     if (outcome.state === 'not tls' && isLetter(outcome.first))
@@ -162,23 +161,6 @@ export class TlsDoor {
     else if (outcome.state === 'not tls') socket.write(fatalAlert('decode_error'));
     socket.destroySoon();
     socket.resume();
-  }
-
-  /** A load balancer set up wrongly does this with every connection: a line now and then says it all. */
-  #badProxyHeader(socket: net.Socket, fault: string): void {
-    const { tlsCounters, log } = this.#parts;
-    tlsCounters.badProxyHeadersTotal += 1;
-    const now = performance.now();
-    if (now < this.#nextComplaintAt) return;
-    this.#nextComplaintAt = now + COMPLAINT_EVERY_MS;
-    const from = plainAddress(socket.remoteAddress);
-    log.warn({
-      event: 'bad proxy header',
-      code: 'BAD_PROXY_HEADER',
-      fault,
-      from,
-      total: tlsCounters.badProxyHeadersTotal,
-    });
   }
 
   #heard(socket: net.Socket, hello: ClientHello): void {
