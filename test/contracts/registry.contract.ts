@@ -249,6 +249,19 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
       });
     });
 
+    it('counts a holder that is about to move once, here or where it moved', () => {
+      const limit = { pool: true, maxTunnels: 2 };
+      const old = [claim('ann', 'a', 'a.example.com', limit), claim('ann', 'b', 'b.example.com', limit)];
+      for (const lease of old) lease.retire();
+      claim('ann', 'a2', 'a.example.com', limit);
+      claim('ann', 'c', 'c.example.com', limit);
+      expect(refusalOf('ann', { host: 'b.example.com' }, limit)).toBe('TUNNEL_LIMIT');
+      expect(refusalOf('ann', { host: 'b.example.com' }, { maxTunnels: 2 })).toBe('TUNNEL_LIMIT');
+      for (const lease of old) lease.release();
+      expect(refusalOf('ann', { host: 'b.example.com' }, limit)).toBe('TUNNEL_LIMIT');
+      expect(answererOf('a.example.com')).toBe('a2');
+    });
+
     it('counts an identity’s tunnels against what it may have, but not what it takes over', () => {
       const limit = { maxTunnels: 2 };
       const first = claim('ann', 'a', 'a.example.com', limit);

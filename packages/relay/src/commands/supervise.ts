@@ -59,7 +59,7 @@ export async function supervise(
     const ready = await Promise.race([supervisor.start(), stop.first]);
     if (ready === undefined) return;
     pidFile.write(world.pid);
-    const reloads = new Reloads(supervisor, pidFile, serving, settleAgain);
+    const reloads = new Reloads(supervisor, registrar, pidFile, serving, settleAgain);
     world.onReload(() => reloads.ask());
     // Where there is a terminal, SIGHUP says that it is gone; where there is none, it is how services are reloaded.
     world.onHangUp(() => (world.isTty ? stop.ask() : reloads.ask()));
@@ -79,6 +79,7 @@ export async function supervise(
 /** One reload at a time; those asked for meanwhile are one more. */
 class Reloads {
   readonly #supervisor: Supervisor;
+  readonly #registrar: Registrar;
   readonly #pidFile: PidFile;
   readonly #serving: Serving;
   readonly #settleAgain: () => RelayConfig;
@@ -86,8 +87,15 @@ class Reloads {
   #isAskedAgain = false;
   #count = 0;
 
-  constructor(supervisor: Supervisor, pidFile: PidFile, serving: Serving, settleAgain: () => RelayConfig) {
+  constructor(
+    supervisor: Supervisor,
+    registrar: Registrar,
+    pidFile: PidFile,
+    serving: Serving,
+    settleAgain: () => RelayConfig,
+  ) {
     this.#supervisor = supervisor;
+    this.#registrar = registrar;
     this.#pidFile = pidFile;
     this.#serving = serving;
     this.#settleAgain = settleAgain;
@@ -117,9 +125,11 @@ class Reloads {
   async #reload(): Promise<string | undefined> {
     const { log } = this.#serving;
     try {
-      const settings = settingsOf(this.#settleAgain());
+      const config = this.#settleAgain();
+      const settings = settingsOf(config);
       if (settings.workers === 0) throw new PortholeError('CONFIG_INVALID', 'workers: 0 needs a restart');
       await this.#supervisor.reload(settings);
+      this.#registrar.adopt(registryLimits(config));
       return undefined;
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);

@@ -19,6 +19,8 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
   readonly #journal: LeaseJournal | undefined;
   readonly #onChanged: (slot: Slot) => void;
   #leases = 0;
+  /** Leases whose holder is about to move: what it claims in its new place is counted instead. */
+  #retired = 0;
   #away = 0;
   #epoch = 0;
 
@@ -48,7 +50,7 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
     }
   }
 
-  /** Claims of the identity that stand. */
+  /** Claims of the identity that stand, but for those whose holder is about to move. */
   heldBy(identity: string): number {
     return this.#held.get(identity) ?? 0;
   }
@@ -85,15 +87,16 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
       return { ok: false, code: 'host' in claim.address ? 'NAME_TAKEN' : 'PORT_TAKEN', detail: nameOf(claim.address) };
     }
     const joins = slot !== undefined && joinsPool(slot, claim);
-    if (joins && slot.holders.length >= this.limits.maxPoolSize) {
+    if (joins && staying(slot) >= this.limits.maxPoolSize) {
       return { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${this.limits.maxPoolSize} agents share a name` };
     }
     // Taking over what the identity holds already adds nothing.
-    const added = slot === undefined || joins || slot.holders.length === 0;
+    const added = slot === undefined || joins || staying(slot) === 0;
     if (added && claim.maxTunnels !== undefined && this.heldBy(claim.identity) >= claim.maxTunnels) {
       return { ok: false, code: 'TUNNEL_LIMIT', detail: `at most ${claim.maxTunnels}` };
     }
-    if (added && this.#leases >= this.limits.maxLeases) return { ok: false, code: 'RELAY_FULL', detail: '' };
+    if (added && this.#leases - this.#retired >= this.limits.maxLeases)
+      return { ok: false, code: 'RELAY_FULL', detail: '' };
     return undefined;
   }
 
@@ -106,6 +109,7 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
     slot.raw = claim.raw === true;
     slot.clientCa = claim.clientCa;
     slot.add(holder);
+    this.#leases += 1;
     this.#count(claim.identity, 1);
     this.#journal?.held({
       address: slot.address,
@@ -158,6 +162,8 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
   #retire(slot: Slot, holder: Holder): void {
     if (holder.retired || !slot.holders.includes(holder)) return;
     holder.retired = true;
+    this.#retired += 1;
+    this.#count(holder.claim.identity, -1);
     slot.refresh();
     this.#onChanged(slot);
   }
@@ -173,11 +179,12 @@ export class LocalRouteRegistry extends RouteTable implements RouteRegistry {
   #forget(holder: Holder): void {
     holder.cancelGrace?.();
     if (holder.away) this.#away -= 1;
-    this.#count(holder.claim.identity, -1);
+    this.#leases -= 1;
+    if (holder.retired) this.#retired -= 1;
+    else this.#count(holder.claim.identity, -1);
   }
 
   #count(identity: string, change: 1 | -1): void {
-    this.#leases += change;
     const held = this.heldBy(identity) + change;
     if (held === 0) this.#held.delete(identity);
     else this.#held.set(identity, held);
@@ -198,6 +205,10 @@ function joinsPool(slot: Slot, claim: Claim): boolean {
     slot.clientCa === claim.clientCa &&
     slot.holders.every((holder) => holder.claim.pool)
   );
+}
+
+function staying(slot: Slot): number {
+  return slot.holders.reduce((count, { retired }) => count + (retired ? 0 : 1), 0);
 }
 
 function nameOf(address: Address): string {

@@ -25,7 +25,7 @@ export interface RegistrySizes {
 export abstract class RouteTable {
   readonly #hosts = new Map<string, Slot>();
   readonly #ports = new Map<number, Slot>();
-  protected readonly limits: RegistryLimits;
+  protected limits: RegistryLimits;
   protected readonly schedule: Schedule;
   protected readonly waitRoom: WaitRoom;
   protected isClosed = false;
@@ -34,6 +34,12 @@ export abstract class RouteTable {
     this.limits = { ...REGISTRY_LIMITS, ...options.limits };
     this.schedule = options.schedule ?? schedule;
     this.waitRoom = new WaitRoom(this.limits, this.schedule);
+  }
+
+  /** From now on; what stands already stays. */
+  adopt(limits: Partial<RegistryLimits>): void {
+    this.limits = { ...this.limits, ...limits };
+    this.waitRoom.limits = this.limits;
   }
 
   /** Claims that stand, and those of them whose holder is away. */

@@ -9,14 +9,14 @@ interface Waiter {
 }
 
 export class WaitRoom {
-  readonly #limits: RegistryLimits;
+  limits: RegistryLimits;
   readonly #schedule: Schedule;
   readonly #bySlot = new Map<Slot, Set<Waiter>>();
   #size = 0;
   #refused = 0;
 
   constructor(limits: RegistryLimits, schedule: Schedule) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#schedule = schedule;
   }
 
@@ -32,8 +32,8 @@ export class WaitRoom {
 
   enter(slot: Slot, timeoutMs: number): Waiting | undefined {
     const waiters = this.#bySlot.get(slot);
-    const crowded = waiters !== undefined && waiters.size >= this.#limits.maxWaitingPerAddress;
-    if (crowded || this.#size >= this.#limits.maxWaiting) {
+    const crowded = waiters !== undefined && waiters.size >= this.limits.maxWaitingPerAddress;
+    if (crowded || this.#size >= this.limits.maxWaiting) {
       this.#refused += 1;
       return undefined;
     }

@@ -185,6 +185,15 @@ describe('the route registries of several workers', () => {
     expect((await two.claim(stage.claimOf('bob', 'b', more))).ok).toBe(true);
   });
 
+  it('go by the limits of a reload', async () => {
+    const stage = new Stage();
+    const one = stage.worker('g1.1');
+    stage.registrar.adopt({ maxLeases: 1 });
+    await stage.claim(one, 'ann', 'a');
+    const more = { address: { host: 'more.example.com' } };
+    expect(await one.claim(stage.claimOf('bob', 'b', more))).toMatchObject({ ok: false, code: 'RELAY_FULL' });
+  });
+
   it('free an address for good when its holder releases it', async () => {
     const stage = new Stage();
     const one = stage.worker('g1.1');

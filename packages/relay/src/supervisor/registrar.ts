@@ -98,6 +98,11 @@ export class Registrar {
     this.#tellChanges();
   }
 
+  /** The relay was reloaded with other limits. */
+  adopt(limits: Partial<RegistryLimits>): void {
+    this.#registry.adopt(limits);
+  }
+
   get sizes(): RegistrySizes {
     return this.#registry.sizes;
   }
