@@ -91,7 +91,7 @@ const OPTIONS = {
   admin: option(
     listenAddressOrOff,
     loopback(9464),
-    'Where `/healthz`, `/readyz`, `/metrics` and `/api/status` are served. Nobody is asked for a password there: keep it on loopback or a private network.',
+    'Where `/healthz`, `/readyz`, `/metrics` and `/api/status` are served, of all workers together. Nobody is asked for a password there: keep it on loopback or a private network.',
   ),
   'tcp.ports': option(
     portRanges,
@@ -290,19 +290,19 @@ const OPTIONS = {
   'limits.max_visitors': option(
     count(1, 10_000_000),
     20_000,
-    'Visitors’ connections, HTTP and TCP together; past it new ones are closed at once.',
+    'Visitors’ connections to one worker, HTTP and TCP together; past it new ones are closed at once.',
     FILE_ONLY,
   ),
   'limits.max_visitors_per_address': option(
     count(1, 10_000_000),
     2000,
-    'Connections of one visitor’s address (of one /64 with IPv6); trusted proxies are exempt.',
+    'Connections of one visitor’s address (of one /64 with IPv6) to one worker; trusted proxies are exempt.',
     FILE_ONLY,
   ),
   'limits.max_waiting': option(
     count(0, 1_000_000),
     4096,
-    'Requests that wait for agents that are away, in all; past it visitors get 503 `WAIT_LIMIT`.',
+    'Requests at one worker that wait for agents that are away, in all; past it visitors get 503 `WAIT_LIMIT`.',
     FILE_ONLY,
   ),
   'limits.max_waiting_per_tunnel': option(count(0, 1_000_000), 256, 'The same for one tunnel.', FILE_ONLY),
