@@ -1,47 +1,39 @@
 /** Whoever leaves is noticed on the other side at once, and nothing of him stays. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { describe, expect, it } from 'vitest';
+import { startOrigin } from '../harness/origin.ts';
 import { openSockets } from '../harness/process-usage.ts';
 import { connectVisitor, getRequest } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 import { until, within } from '../harness/until.ts';
 
 const GIB = 1024 * 1024 * 1024;
 const ROUNDS = 200;
 
-let origin: Origin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startOrigin({ keepAliveTimeoutMs: 500 });
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = sceneOfFile(() => startOrigin({ keepAliveTimeoutMs: 500 }));
 
 async function backToBaseline(sockets: { relay: number; agent: number }): Promise<void> {
   await until(
     `sockets back to ${JSON.stringify(sockets)}`,
-    () => openSockets(stage.relay.pid) <= sockets.relay + 1 && openSockets(stage.agent.pid) <= sockets.agent + 8,
+    () =>
+      openSockets(scene.stage.relay.pid) <= sockets.relay + 1 &&
+      openSockets(scene.stage.agent.pid) <= sockets.agent + 8,
   );
 }
 
 const baseline = (): { relay: number; agent: number } => ({
-  relay: openSockets(stage.relay.pid),
-  agent: openSockets(stage.agent.pid),
+  relay: openSockets(scene.stage.relay.pid),
+  agent: openSockets(scene.stage.agent.pid),
 });
 
 describe('aborts', () => {
   it(`${ROUNDS} downloads given up in the middle end at the origin, half by FIN and half by RST`, async () => {
     const before = baseline();
-    const abandoned = origin.abandoned;
+    const abandoned = scene.origin.abandoned;
     for (let round = 0; round < ROUNDS / 20; round++) {
       await Promise.all(
         Array.from({ length: 20 }, async (_unused, i) => {
-          const visitor = await connectVisitor(stage.url);
-          await visitor.send(getRequest(stage.url, `/size/${GIB}`));
+          const visitor = await connectVisitor(scene.stage.url);
+          await visitor.send(getRequest(scene.stage.url, `/size/${GIB}`));
           await visitor.untilReceived(20_000);
           if (i % 2 === 0) visitor.reset();
           else await visitor.close();
@@ -50,72 +42,72 @@ describe('aborts', () => {
     }
     await within(
       'the origin notices all',
-      origin.whenever(() => origin.abandoned === abandoned + ROUNDS),
+      scene.origin.whenever(() => scene.origin.abandoned === abandoned + ROUNDS),
     );
     await backToBaseline(before);
   });
 
   it(`${ROUNDS} uploads given up in the middle end at the origin`, async () => {
     const before = baseline();
-    const abandoned = origin.abandoned;
+    const abandoned = scene.origin.abandoned;
     for (let round = 0; round < ROUNDS / 20; round++) {
-      const seen = origin.seen.length;
+      const seen = scene.origin.seen.length;
       const visitors = await Promise.all(
         Array.from({ length: 20 }, async () => {
-          const visitor = await connectVisitor(stage.url);
+          const visitor = await connectVisitor(scene.stage.url);
           await visitor.send(
-            `POST /hash HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: ${GIB}\r\n\r\n${'x'.repeat(100_000)}`,
+            `POST /hash HTTP/1.1\r\nHost: ${scene.stage.host}\r\nContent-Length: ${GIB}\r\n\r\n${'x'.repeat(100_000)}`,
           );
           return visitor;
         }),
       );
       await within(
         'the origin has the requests',
-        origin.whenever(() => origin.seen.length >= seen + 20),
+        scene.origin.whenever(() => scene.origin.seen.length >= seen + 20),
       );
       for (const visitor of visitors) visitor.reset();
     }
     await within(
       'the origin notices all',
-      origin.whenever(() => origin.abandoned === abandoned + ROUNDS),
+      scene.origin.whenever(() => scene.origin.abandoned === abandoned + ROUNDS),
     );
     await backToBaseline(before);
   });
 
   it('a visitor who leaves while the origin still thinks is noticed', async () => {
-    const abandoned = origin.abandoned;
-    const visitor = await connectVisitor(stage.url);
-    await visitor.send(getRequest(stage.url, '/hold'));
+    const abandoned = scene.origin.abandoned;
+    const visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(getRequest(scene.stage.url, '/hold'));
     await within(
       'the request is there',
-      origin.whenever(() => origin.seen.at(-1) === 'GET /hold'),
+      scene.origin.whenever(() => scene.origin.seen.at(-1) === 'GET /hold'),
     );
     visitor.reset();
     await within(
       'the origin notices',
-      origin.whenever(() => origin.abandoned === abandoned + 1),
+      scene.origin.whenever(() => scene.origin.abandoned === abandoned + 1),
     );
   });
 
   it('a visitor of an event stream who leaves is noticed without any further event', async () => {
-    const visitor = await connectVisitor(stage.url);
-    await visitor.send(getRequest(stage.url, '/events'));
+    const visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(getRequest(scene.stage.url, '/events'));
     await visitor.readUntil('\r\n\r\n');
     await within(
       'the stream is there',
-      origin.whenever(() => origin.eventStreams.size === 1),
+      scene.origin.whenever(() => scene.origin.eventStreams.size === 1),
     );
     await visitor.close();
     await within(
       'the origin notices',
-      origin.whenever(() => origin.eventStreams.size === 0),
+      scene.origin.whenever(() => scene.origin.eventStreams.size === 0),
     );
   });
 
   it('visitors who connect and say nothing, or half a head, cost nothing once they are gone', async () => {
     const before = baseline();
     for (let round = 0; round < 10; round++) {
-      const visitors = await Promise.all(Array.from({ length: 50 }, () => connectVisitor(stage.url)));
+      const visitors = await Promise.all(Array.from({ length: 50 }, () => connectVisitor(scene.stage.url)));
       for (const [i, visitor] of visitors.entries()) if (i % 2 === 0) await visitor.send('GET / HTTP/1.1\r\nHo');
       for (const visitor of visitors) visitor.reset();
     }
@@ -123,11 +115,11 @@ describe('aborts', () => {
   });
 
   it('agent and relay are alive and well afterwards', async () => {
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(getRequest(stage.url, '/size/5'));
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(getRequest(scene.stage.url, '/size/5'));
     await visitor.readUntil('\r\n\r\n');
-    expect([stage.relay.program.exit, stage.agent.program.exit]).toEqual([undefined, undefined]);
-    expect(stage.agent.program.errorLines.join('\n')).not.toMatch(/MaxListeners|Unhandled|TypeError/);
-    expect(stage.relay.program.errorLines.join('\n')).not.toMatch(/MaxListeners|Unhandled|TypeError/);
+    expect([scene.stage.relay.program.exit, scene.stage.agent.program.exit]).toEqual([undefined, undefined]);
+    expect(scene.stage.agent.program.errorLines.join('\n')).not.toMatch(/MaxListeners|Unhandled|TypeError/);
+    expect(scene.stage.relay.program.errorLines.join('\n')).not.toMatch(/MaxListeners|Unhandled|TypeError/);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { startOrigin } from '../harness/origin.ts';
 import { openSockets, residentBytes } from '../harness/process-usage.ts';
 import { seededRandom } from '../harness/random.ts';
 import {
@@ -22,7 +22,7 @@ import {
   frame,
 } from '../harness/raw-carrier.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 import { type LongVisit, visitWebSocket } from '../harness/visits.ts';
 
@@ -30,26 +30,21 @@ const MIB = 1024 * 1024;
 const PROTOCOL_ERROR = 2;
 const FLOW_CONTROL = 4;
 
-let origin: Origin;
-let stage: Stage;
+const scene = sceneOfFile(startOrigin, { relay: { config: { limits: { handshake_timeout: '1s' } } } });
 let bystander: LongVisit;
 let mallory: string;
 
 beforeAll(async () => {
-  origin = await startOrigin();
-  stage = await startStage(origin.port, { relay: { config: { limits: { handshake_timeout: '1s' } } } });
-  mallory = await stage.relay.addToken('mallory');
-  bystander = await visitWebSocket(stage.url);
+  mallory = await scene.stage.relay.addToken('mallory');
+  bystander = await visitWebSocket(scene.stage.url);
 });
 afterAll(async () => {
   await bystander?.stop();
-  await stage?.close();
-  await origin?.close();
 });
 afterEach(async () => {
-  expect((await askOnce(stage.url, getRequest(stage.url, '/size/100'))).body.length).toBe(100);
+  expect((await askOnce(scene.stage.url, getRequest(scene.stage.url, '/size/100'))).body.length).toBe(100);
   await bystander.untilCount(bystander.count + 10);
-  expect(stage.relay.program.exit).toBeUndefined();
+  expect(scene.stage.relay.program.exit).toBeUndefined();
 });
 
 const u32 = (value: number): Buffer => {
@@ -66,7 +61,7 @@ const opening = (tunnel: number, block: string): Buffer =>
   Buffer.concat([Buffer.from([1]), u32(tunnel), Buffer.from(block, 'latin1')]);
 
 async function loggedIn(): Promise<RawCarrier> {
-  const carrier = await dialCarrier(stage.port);
+  const carrier = await dialCarrier(scene.stage.port);
   await carrier.logIn(mallory);
   return carrier;
 }
@@ -135,7 +130,7 @@ describe('before the hello', () => {
     ],
   ];
   it.each(cases)('%s is refused with a code', async (_what, bytes) => {
-    await using carrier = await dialCarrier(stage.port);
+    await using carrier = await dialCarrier(scene.stage.port);
     await carrier.nextOf(CHALLENGE);
     await carrier.wire.send(bytes(carrier));
     const refused = JSON.parse((await carrier.nextOf(REFUSED)).payload.toString()) as { code: string };
@@ -144,7 +139,7 @@ describe('before the hello', () => {
   });
 
   it('a version of the future is refused by name', async () => {
-    await using carrier = await dialCarrier(stage.port);
+    await using carrier = await dialCarrier(scene.stage.port);
     await carrier.nextOf(CHALLENGE);
     await carrier.send(HELLO, JSON.stringify(carrier.hello(mallory, { version: 99 })));
     expect(JSON.parse((await carrier.nextOf(REFUSED)).payload.toString())).toMatchObject({
@@ -153,8 +148,8 @@ describe('before the hello', () => {
   });
 
   it('silence, and half a hello, are given up in time', async () => {
-    await using silent = await dialCarrier(stage.port);
-    await using half = await dialCarrier(stage.port);
+    await using silent = await dialCarrier(scene.stage.port);
+    await using half = await dialCarrier(scene.stage.port);
     await half.wire.send(frame(HELLO, '{}').subarray(0, 5));
     for (const carrier of [silent, half]) {
       expect(JSON.parse((await carrier.nextOf(REFUSED)).payload.toString())).toMatchObject({
@@ -166,7 +161,7 @@ describe('before the hello', () => {
 
   it("somebody else's session cannot be resumed, whatever the proof", async () => {
     await using owner = await loggedIn();
-    await using thief = await dialCarrier(stage.port);
+    await using thief = await dialCarrier(scene.stage.port);
     await thief.nextOf(CHALLENGE);
     await thief.send(
       HELLO,
@@ -236,8 +231,8 @@ describe('after the welcome', () => {
     let seen = await carrier.next();
     while (seen.type !== RESET && seen.type !== CLOSE) seen = await carrier.next();
     expect(seen.payload.readUInt16BE(0)).not.toBe(0);
-    const { length } = origin.seen;
-    expect(origin.seen.slice(length - 3)).not.toContain('GET /from-mallory');
+    const { length } = scene.origin.seen;
+    expect(scene.origin.seen.slice(length - 3)).not.toContain('GET /from-mallory');
   });
 
   it('an answer with line breaks in it becomes 502 at the visitor, not lines', async () => {
@@ -292,7 +287,7 @@ describe('after the welcome', () => {
   });
 
   it('floods cost the relay little: pings, claims, releases, credits', async () => {
-    const before = residentBytes(stage.relay.pid);
+    const before = residentBytes(scene.stage.relay.pid);
     await using carrier = await loggedIn();
     const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(PING, u64(1n))));
     // Nobody reads the pongs: what the relay owes must stay bounded, or the session must end.
@@ -308,15 +303,15 @@ describe('after the welcome', () => {
     }
     await until(
       'the relay is still with us',
-      async () => (await askOnce(stage.url, getRequest(stage.url, '/size/1'))).status === 200,
+      async () => (await askOnce(scene.stage.url, getRequest(scene.stage.url, '/size/1'))).status === 200,
     );
-    expect((residentBytes(stage.relay.pid) - before) / MIB).toBeLessThan(150);
+    expect((residentBytes(scene.stage.relay.pid) - before) / MIB).toBeLessThan(150);
   });
 });
 
 describe('noise', () => {
   it('in 150 sessions, seeded, harms nobody and leaves no socket', async () => {
-    const sockets = openSockets(stage.relay.pid);
+    const sockets = openSockets(scene.stage.relay.pid);
     for (let seed = 1; seed <= 150; seed++) {
       const random = seededRandom(seed);
       const carrier = await loggedIn();
@@ -348,18 +343,21 @@ describe('noise', () => {
       else carrier.wire.end();
       await carrier.close();
     }
-    await until('sockets are back', () => openSockets(stage.relay.pid) <= sockets + 2);
+    await until('sockets are back', () => openSockets(scene.stage.relay.pid) <= sockets + 2);
   });
 });
 
 describe('other things at the door', () => {
   it('a plain GET is told what to upgrade to', async () => {
-    const answer = await askOnce(stage.relay.url, `GET /.well-known/porthole HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    const answer = await askOnce(
+      scene.stage.relay.url,
+      `GET /.well-known/porthole HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`,
+    );
     expect(answer.status).toBeGreaterThanOrEqual(400);
   });
 
   it("a carrier's path at a tunnel's name belongs to the tunnel", async () => {
-    const answer = await askOnce(stage.url, getRequest(stage.url, '/.well-known/porthole'));
+    const answer = await askOnce(scene.stage.url, getRequest(scene.stage.url, '/.well-known/porthole'));
     expect(answer.body.toString()).toContain('you asked for /.well-known/porthole');
   });
 });

@@ -1,30 +1,20 @@
 /** A tunnel behind a user name and a password: the gate's credential opens it and goes no further; the application's own stays. */
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { startOrigin } from '../harness/origin.ts';
 import { askOnce } from '../harness/raw-visitor.ts';
-import { everythingIsHere, type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
+import { everythingIsHere } from '../harness/stage.ts';
 import { within } from '../harness/until.ts';
 
 const RIGHT = `Basic ${Buffer.from('ada:pass:word').toString('base64')}`;
 
-let origin: Origin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startOrigin();
-  stage = await startStage(origin.port, { agent: { env: { PORTHOLE_BASIC_AUTH: 'ada:pass:word' } } });
-});
-
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = sceneOfFile(startOrigin, { agent: { env: { PORTHOLE_BASIC_AUTH: 'ada:pass:word' } } });
 
 function ask(lines: readonly string[], method = 'GET') {
   const fields = lines.map((line) => `${line}\r\n`).join('');
-  return askOnce(stage.url, `${method} /headers HTTP/1.1\r\nHost: ${stage.host}\r\n${fields}\r\n`);
+  return askOnce(scene.stage.url, `${method} /headers HTTP/1.1\r\nHost: ${scene.stage.host}\r\n${fields}\r\n`);
 }
 
 /** Names (lower case) and values of what the origin saw. */
@@ -40,11 +30,11 @@ const valuesOf = (fields: [string, string][], name: string): string[] =>
 
 describe('a guarded tunnel', () => {
   it('asks for a credential, and the origin hears nothing of who has none', async () => {
-    const before = origin.seen.length;
+    const before = scene.origin.seen.length;
     const answer = await ask([]);
     expect(answer.status).toBe(401);
     expect(answer.field('www-authenticate')).toContain('Basic');
-    expect(origin.seen.length).toBe(before);
+    expect(scene.origin.seen.length).toBe(before);
   });
 
   it('takes the usual field, and takes it off', async () => {
@@ -72,7 +62,7 @@ describe('a guarded tunnel', () => {
   });
 
   it('guards WebSockets as well', async () => {
-    const url = `${stage.url.replace('http', 'ws')}/socket`;
+    const url = `${scene.stage.url.replace('http', 'ws')}/socket`;
     const open = (headers: Record<string, string>): WebSocket =>
       new WebSocket(url, { lookup: everythingIsHere, headers });
     const refused = open({});

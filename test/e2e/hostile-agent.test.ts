@@ -1,10 +1,10 @@
 /** An agent with a valid token and bad intentions: what it asks for costs itself, and neither the relay nor another tunnel. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startOrigin } from '../harness/origin.ts';
 import { residentBytes } from '../harness/process-usage.ts';
 import { CLOSE, dialCarrier, frame, MESSAGE, OPEN, type RawCarrier } from '../harness/raw-carrier.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 
 const MIB = 1024 * 1024;
 const FLOW_CONTROL = 4;
@@ -12,26 +12,19 @@ const HEAD = 0x02;
 const DATA = 0x03;
 const TRAILERS = 0x04;
 
-let origin: Origin;
-let stage: Stage;
+const scene = sceneOfFile(startOrigin, { relay: { tcpPorts: 4 } });
 let mallory: string;
 
 beforeAll(async () => {
-  origin = await startOrigin();
-  stage = await startStage(origin.port, { relay: { tcpPorts: 4 } });
-  mallory = await stage.relay.addToken('mallory');
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
+  mallory = await scene.stage.relay.addToken('mallory');
 });
 afterEach(async () => {
-  expect((await askOnce(stage.url, getRequest(stage.url, '/size/100'))).body.length).toBe(100);
-  expect(stage.relay.program.exit).toBeUndefined();
+  expect((await askOnce(scene.stage.url, getRequest(scene.stage.url, '/size/100'))).body.length).toBe(100);
+  expect(scene.stage.relay.program.exit).toBeUndefined();
 });
 
 async function loggedIn(): Promise<RawCarrier> {
-  const carrier = await dialCarrier(stage.port);
+  const carrier = await dialCarrier(scene.stage.port);
   await carrier.logIn(mallory);
   return carrier;
 }
@@ -95,7 +88,7 @@ describe('whoever asks and does not take the answers', () => {
       (id: number) => frame(MESSAGE, `{"type":"claim","id":${id},"protocol":"${'x'.repeat(500)}"}`),
     ],
   ])('%s: ends its session, and the relay stays small', async (_what, ask) => {
-    const before = residentBytes(stage.relay.pid);
+    const before = residentBytes(scene.stage.relay.pid);
     await using carrier = await loggedIn();
     carrier.wire.pause();
     let id = 1;
@@ -105,7 +98,7 @@ describe('whoever asks and does not take the answers', () => {
     }
     carrier.wire.resume();
     expect(lastCode(await carrier.wire.readToEnd())).toBe(FLOW_CONTROL);
-    expect((residentBytes(stage.relay.pid) - before) / MIB).toBeLessThan(150);
+    expect((residentBytes(scene.stage.relay.pid) - before) / MIB).toBeLessThan(150);
   });
 });
 

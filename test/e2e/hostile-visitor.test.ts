@@ -1,35 +1,30 @@
 /** Visitors who know how it works inside: nothing they send becomes frames, lines or somebody else's request. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { startOrigin } from '../harness/origin.ts';
 import { seededRandom } from '../harness/random.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 import { type LongVisit, visitWebSocket } from '../harness/visits.ts';
 
-let origin: Origin;
-let stage: Stage;
+const scene = sceneOfFile(startOrigin);
 let bystander: LongVisit;
 
 beforeAll(async () => {
-  origin = await startOrigin();
-  stage = await startStage(origin.port);
-  bystander = await visitWebSocket(stage.url);
+  bystander = await visitWebSocket(scene.stage.url);
 });
 afterAll(async () => {
   await bystander?.stop();
-  await stage?.close();
-  await origin?.close();
 });
 afterEach(async () => {
-  expect((await askOnce(stage.url, getRequest(stage.url, '/size/100'))).body.length).toBe(100);
+  expect((await askOnce(scene.stage.url, getRequest(scene.stage.url, '/size/100'))).body.length).toBe(100);
   await bystander.untilCount(bystander.count + 5);
-  expect(stage.relay.program.exit).toBeUndefined();
+  expect(scene.stage.relay.program.exit).toBeUndefined();
 });
 
 describe('a head about as long as a frame', () => {
   /** A GET whose head has exactly this many bytes. */
   function headOf(bytes: number): string {
-    const start = `GET /size/1 HTTP/1.1\r\nHost: ${stage.host}\r\nX: `;
+    const start = `GET /size/1 HTTP/1.1\r\nHost: ${scene.stage.host}\r\nX: `;
     return `${start}${'a'.repeat(bytes - start.length - 4)}\r\n\r\n`;
   }
 
@@ -37,7 +32,7 @@ describe('a head about as long as a frame', () => {
   it('is passed on or refused with 431, and never cut', async () => {
     const seen = new Map<number, number>();
     for (let bytes = 65_340; bytes <= 65_536; bytes += 14)
-      seen.set(bytes, (await askOnce(stage.url, headOf(bytes))).status);
+      seen.set(bytes, (await askOnce(scene.stage.url, headOf(bytes))).status);
     expect(new Set(seen.values())).toEqual(new Set([200, 431]));
   });
 });
@@ -74,12 +69,14 @@ describe('noise at the public door', () => {
   it('in 300 connections, seeded, is answered or closed', async () => {
     for (let seed = 1; seed <= 300; seed++) {
       const random = seededRandom(seed);
-      await using visitor = await connectVisitor(stage.url);
+      await using visitor = await connectVisitor(scene.stage.url);
       const count = random.between(1, 12);
       // Half of them begin as a sound request does.
-      let bytes = seed % 2 === 0 ? `GET / HTTP/1.1\r\nHost: ${stage.host}\r\n` : '';
+      let bytes = seed % 2 === 0 ? `GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n` : '';
       for (let i = 0; i < count; i++) bytes += pieces[random.between(0, pieces.length - 1)];
-      await visitor.sendSplit(bytes.replaceAll('HOST', stage.host), random.between(1, 200)).catch(() => undefined);
+      await visitor
+        .sendSplit(bytes.replaceAll('HOST', scene.stage.host), random.between(1, 200))
+        .catch(() => undefined);
       if (seed % 3 === 0) visitor.reset();
       else visitor.end();
     }
@@ -88,8 +85,8 @@ describe('noise at the public door', () => {
 
 describe('requests one behind the other', () => {
   it('by the thousand in one write are answered in order', async () => {
-    await using visitor = await connectVisitor(stage.url);
-    const all = Array.from({ length: 1_000 }, (_, at) => getRequest(stage.url, `/size/${at % 7}`)).join('');
+    await using visitor = await connectVisitor(scene.stage.url);
+    const all = Array.from({ length: 1_000 }, (_, at) => getRequest(scene.stage.url, `/size/${at % 7}`)).join('');
     const sent = visitor.send(all);
     for (let at = 0; at < 1_000; at++) expect((await readAnswer(visitor)).body.length).toBe(at % 7);
     await sent;

@@ -1,43 +1,32 @@
 /** Header fields: order, case, duplicates and bytes kept; hop-by-hop ones gone; forwarding fields that nobody can forge. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, type RawOrigin, type SeenRequest, plainAnswer, startRawOrigin } from '../harness/raw-origin.ts';
+import { describe, expect, it } from 'vitest';
+import { type SeenRequest, plainAnswer } from '../harness/raw-origin.ts';
 import { connectVisitor, readAnswer } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { scriptedScene } from '../harness/scene.ts';
 
 const FORWARDING = ['via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
 
-let script: Answer;
-let origin: RawOrigin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startRawOrigin((request) => script(request));
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = scriptedScene();
 
 /** What the origin saw of one GET with these header lines. */
 async function seenWith(lines: string, path = '/'): Promise<SeenRequest> {
   const seen = Promise.withResolvers<SeenRequest>();
-  script = async (request) => {
+  scene.script = async (request) => {
     seen.resolve(request);
     await request.wire.send(plainAnswer());
   };
-  await using visitor = await connectVisitor(stage.url);
-  await visitor.send(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${stage.host}\r\n${lines}\r\n`, 'latin1'));
+  await using visitor = await connectVisitor(scene.stage.url);
+  await visitor.send(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${scene.stage.host}\r\n${lines}\r\n`, 'latin1'));
   expect((await readAnswer(visitor)).status).toBe(200);
   return await seen.promise;
 }
 
 /** The answer's head at the visitor when the origin sends these lines. */
 async function answerWith(lines: string, status = '200 OK') {
-  script = async (request) =>
+  scene.script = async (request) =>
     request.wire.send(Buffer.from(`HTTP/1.1 ${status}\r\n${lines}Content-Length: 2\r\n\r\nok`, 'latin1'));
-  await using visitor = await connectVisitor(stage.url);
-  await visitor.send(`GET / HTTP/1.1\r\nHost: ${stage.host}\r\n\r\n`);
+  await using visitor = await connectVisitor(scene.stage.url);
+  await visitor.send(`GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n\r\n`);
   return await readAnswer(visitor);
 }
 
@@ -66,11 +55,11 @@ describe('fields of requests', () => {
     const lines = 'User-Agent: test\r\n';
     const seen = await seenWith(lines);
     expect(seen.field('x-forwarded-for')).toBe('127.0.0.1');
-    expect(seen.field('x-forwarded-host')).toBe(stage.host);
+    expect(seen.field('x-forwarded-host')).toBe(scene.stage.host);
     expect(seen.field('x-forwarded-proto')).toBe('http');
     expect(seen.field('via')).toMatch(/^1\.1 \S+$/);
-    expect(seen.field('host')).toBe(stage.host);
-    const sent = `GET / HTTP/1.1\r\nHost: ${stage.host}\r\n${lines}\r\n`;
+    expect(seen.field('host')).toBe(scene.stage.host);
+    const sent = `GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n${lines}\r\n`;
     expect(seen.head.length - sent.length).toBeLessThan(300);
   });
 
@@ -103,7 +92,7 @@ describe('fields of requests', () => {
       'a=b',
       'x/y',
     ]);
-    expect(seen.field('host')).toBe(stage.host);
+    expect(seen.field('host')).toBe(scene.stage.host);
     expect(seen.field('x-forwarded-for')).toBe('127.0.0.1');
   });
 
@@ -133,12 +122,12 @@ describe('fields of requests', () => {
 
   it('are forwarded whole when the head is cut at every byte', async () => {
     const seen = Promise.withResolvers<SeenRequest>();
-    script = async (request) => {
+    scene.script = async (request) => {
       seen.resolve(request);
       await request.wire.send(plainAnswer());
     };
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.sendSplit(`GET /split HTTP/1.1\r\nHost: ${stage.host}\r\nX-A: b\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.sendSplit(`GET /split HTTP/1.1\r\nHost: ${scene.stage.host}\r\nX-A: b\r\n\r\n`);
     expect((await readAnswer(visitor)).status).toBe(200);
     expect((await seen.promise).field('x-a')).toBe('b');
   });
@@ -165,10 +154,10 @@ describe('fields of answers', () => {
   });
 
   it('keep UTF-8 wherever Content-Length stands', async () => {
-    script = async (request) =>
+    scene.script = async (request) =>
       request.wire.send(Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: \xc3\xa9\r\n\r\n', 'latin1'));
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`GET / HTTP/1.1\r\nHost: ${stage.host}\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n\r\n`);
     expect((await readAnswer(visitor)).field('x-a')).toBe('\xc3\xa9');
   });
 

@@ -1,39 +1,21 @@
 /** How bodies end: 1xx, Expect, trailers, HTTP/1.0, close-delimited, early answers, broken bodies. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { answersAndCloses, closesAtOnce, diesInBody, diesInChunks, speaks } from '../harness/bad-origin.ts';
-import {
-  type Answer,
-  type RawOrigin,
-  plainAnswer,
-  readChunked,
-  readRequestBody,
-  startRawOrigin,
-} from '../harness/raw-origin.ts';
+import { plainAnswer, readChunked, readRequestBody } from '../harness/raw-origin.ts';
 import { connectVisitor, readAnswer, readAnswerHead } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { scriptedScene } from '../harness/scene.ts';
 
-let script: Answer;
-let origin: RawOrigin;
-let stage: Stage;
+const scene = scriptedScene();
 
-beforeAll(async () => {
-  origin = await startRawOrigin((request) => script(request));
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
-
-const get = (path = '/', extra = ''): string => `GET ${path} HTTP/1.1\r\nHost: ${stage.host}\r\n${extra}\r\n`;
+const get = (path = '/', extra = ''): string => `GET ${path} HTTP/1.1\r\nHost: ${scene.stage.host}\r\n${extra}\r\n`;
 
 describe('interim answers', () => {
   it('are passed on in order', async () => {
-    script = async ({ wire }) =>
+    scene.script = async ({ wire }) =>
       wire.send(
         `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${plainAnswer('late')}`,
       );
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const first = await readAnswer(visitor);
     expect([first.status, first.field('link')]).toEqual([103, '</a.css>']);
@@ -42,8 +24,8 @@ describe('interim answers', () => {
   });
 
   it('are bounded in number', async () => {
-    script = speaks('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(5000) + plainAnswer());
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = speaks('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(5000) + plainAnswer());
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     let count = 0;
     let last: number;
@@ -58,14 +40,14 @@ describe('interim answers', () => {
 
 describe('Expect: 100-continue', () => {
   const post = (): string =>
-    `POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`;
+    `POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`;
 
   it("hands the origin's 100 to the visitor, then takes the body", async () => {
-    script = async (request) => {
+    scene.script = async (request) => {
       await request.wire.send('HTTP/1.1 100 Continue\r\n\r\n');
       await request.wire.send(plainAnswer((await readRequestBody(request)).toString()));
     };
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(post());
     expect((await readAnswer(visitor)).status).toBe(100);
     await visitor.send('data');
@@ -73,17 +55,17 @@ describe('Expect: 100-continue', () => {
   });
 
   it('hands on an early 401 without a 100', async () => {
-    script = async ({ wire }) =>
+    scene.script = async ({ wire }) =>
       wire.send('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno');
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(post());
     expect((await readAnswer(visitor)).status).toBe(401);
   });
 
   it('works with an origin that never sends a 100, when the visitor sends on after all', async () => {
-    script = async (request) => request.wire.send(plainAnswer((await readRequestBody(request)).toString()));
-    await using visitor = await connectVisitor(stage.url);
-    const arrived = origin.nextRequest();
+    scene.script = async (request) => request.wire.send(plainAnswer((await readRequestBody(request)).toString()));
+    await using visitor = await connectVisitor(scene.stage.url);
+    const arrived = scene.origin.nextRequest();
     await visitor.send(post());
     await arrived;
     await visitor.send('data');
@@ -93,7 +75,7 @@ describe('Expect: 100-continue', () => {
   });
 
   it('answers another expectation with 417', async () => {
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get('/', 'Expect: miracles\r\n'));
     const answer = await readAnswer(visitor);
     expect([answer.status, answer.field('porthole-error')]).toEqual([417, 'EXPECTATION_FAILED']);
@@ -102,11 +84,11 @@ describe('Expect: 100-continue', () => {
 
 describe('trailers', () => {
   it('come through to the visitor', async () => {
-    script = async ({ wire }) =>
+    scene.script = async ({ wire }) =>
       wire.send(
         'HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 42\r\nGrpc-Status: 0\r\n\r\n',
       );
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get('/', 'TE: trailers\r\n'));
     const answer = await readAnswer(visitor);
     expect([answer.body.toString(), answer.trailers, answer.field('trailer')]).toEqual([
@@ -118,24 +100,24 @@ describe('trailers', () => {
 
   it('come through to the origin', async () => {
     let trailers = '';
-    script = async ({ wire }) => {
+    scene.script = async ({ wire }) => {
       ({ trailers } = await readChunked(wire));
       await wire.send(plainAnswer());
     };
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(
-      `POST / HTTP/1.1\r\nHost: ${stage.host}\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 7\r\n\r\n`,
+      `POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 7\r\n\r\n`,
     );
     expect((await readAnswer(visitor)).status).toBe(200);
     expect(trailers).toBe('X-Sum: 7\r\n');
   });
 
   it('with framing or routing fields do not', async () => {
-    script = async ({ wire }) =>
+    scene.script = async ({ wire }) =>
       wire.send(
         'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\nTransfer-Encoding: gzip\r\nX-Ok: 1\r\n\r\n',
       );
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const answer = await readAnswer(visitor);
     expect(answer.trailers).toBe('X-Ok: 1\r\n');
@@ -144,8 +126,8 @@ describe('trailers', () => {
 
 describe('older ways to end a body', () => {
   it('a close-delimited answer reaches an HTTP/1.1 visitor whole, with a visible end', async () => {
-    script = speaks('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil I close');
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = speaks('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil I close');
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const answer = await readAnswer(visitor);
     expect([answer.status, answer.body.toString()]).toEqual([200, 'until I close']);
@@ -153,8 +135,8 @@ describe('older ways to end a body', () => {
 
   it('so does one of an HTTP/1.0 origin, with and without a length', async () => {
     for (const bytes of ['HTTP/1.0 200 OK\r\n\r\nold', 'HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold']) {
-      script = speaks(bytes);
-      await using visitor = await connectVisitor(stage.url);
+      scene.script = speaks(bytes);
+      await using visitor = await connectVisitor(scene.stage.url);
       await visitor.send(get());
       const answer = await readAnswer(visitor);
       expect(answer.head.startsWith('HTTP/1.1 200 OK\r\n')).toBe(true);
@@ -163,10 +145,10 @@ describe('older ways to end a body', () => {
   });
 
   it('an HTTP/1.0 visitor gets no chunks and sees the end as a close', async () => {
-    script = async ({ wire }) =>
+    scene.script = async ({ wire }) =>
       wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n');
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`GET / HTTP/1.0\r\nHost: ${stage.host}\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`GET / HTTP/1.0\r\nHost: ${scene.stage.host}\r\n\r\n`);
     const answer = await readAnswer(visitor);
     expect([answer.framing, answer.body.toString(), answer.field('transfer-encoding')]).toEqual([
       'close',
@@ -176,27 +158,27 @@ describe('older ways to end a body', () => {
   });
 
   it('an HTTP/1.0 visitor may ask to keep the connection', async () => {
-    script = async ({ wire }) => wire.send(plainAnswer());
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`GET / HTTP/1.0\r\nHost: ${stage.host}\r\nConnection: keep-alive\r\n\r\n`);
+    scene.script = async ({ wire }) => wire.send(plainAnswer());
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`GET / HTTP/1.0\r\nHost: ${scene.stage.host}\r\nConnection: keep-alive\r\n\r\n`);
     const answer = await readAnswer(visitor);
     expect(answer.body.toString()).toBe('ok');
     if (answer.field('connection')?.toLowerCase() !== 'keep-alive') return;
-    await visitor.send(`GET / HTTP/1.0\r\nHost: ${stage.host}\r\n\r\n`);
+    await visitor.send(`GET / HTTP/1.0\r\nHost: ${scene.stage.host}\r\n\r\n`);
     expect((await readAnswer(visitor)).body.toString()).toBe('ok');
   });
 
   it('Connection: close of the visitor is honoured', async () => {
-    script = async ({ wire }) => wire.send(plainAnswer());
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = async ({ wire }) => wire.send(plainAnswer());
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get('/', 'Connection: close\r\n'));
     expect((await readAnswer(visitor)).field('connection')?.toLowerCase()).toBe('close');
     await visitor.untilEnded();
   });
 
   it('a visitor who closes his sending half still gets his answer', async () => {
-    script = async ({ wire }) => wire.send(plainAnswer('for you'));
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = async ({ wire }) => wire.send(plainAnswer('for you'));
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     visitor.end();
     expect((await readAnswer(visitor)).body.toString()).toBe('for you');
@@ -205,25 +187,27 @@ describe('older ways to end a body', () => {
 
 describe('early answers', () => {
   it('reach the visitor while he still uploads, and the upload may go on', async () => {
-    script = async (request) => {
+    scene.script = async (request) => {
       await request.wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n');
       const body = await readRequestBody(request);
       await request.wire.send(`${body.length.toString(16)}\r\n${body.toString()}\r\n0\r\n\r\n`);
     };
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 8\r\n\r\nhalf`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nContent-Length: 8\r\n\r\nhalf`);
     await visitor.readUntil('5\r\nearly\r\n');
     await visitor.send('rest');
     await visitor.readUntil('8\r\nhalfrest\r\n0\r\n\r\n');
   });
 
   it('that refuse an upload are seen by a visitor who has sent only part of it', async () => {
-    script = async ({ wire }) => {
+    scene.script = async ({ wire }) => {
       await wire.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 7\r\nConnection: close\r\n\r\ntoo big');
       wire.end();
     };
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(1000)}`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(
+      `POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(1000)}`,
+    );
     const answer = await readAnswer(visitor);
     expect([answer.status, answer.body.toString()]).toEqual([413, 'too big']);
   });
@@ -237,8 +221,8 @@ describe('bodies that break off', () => {
     ['by RST within chunks', diesInChunks(['abcd'], 'reset')],
     ['with a bad chunk size', speaks('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\nzz\r\n')],
   ])('%s are an error at the visitor, never a clean end', async (_what, answer) => {
-    script = answer;
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = answer;
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const head = await readAnswerHead(visitor);
     // Either the failure came before anything was sent on, or the body is visibly short.
@@ -252,23 +236,25 @@ describe('bodies that break off', () => {
 
   it('in the request reach the origin as an error too', async () => {
     const over = Promise.withResolvers<boolean>();
-    script = async ({ wire }) => {
+    scene.script = async ({ wire }) => {
       await wire.untilEnded();
       over.resolve(wire.take().toString().endsWith('0\r\n\r\n'));
       await wire.close();
     };
-    const arrived = origin.nextRequest();
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`);
+    const arrived = scene.origin.nextRequest();
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(
+      `POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`,
+    );
     await arrived;
     await visitor.close();
     expect(await over.promise).toBe(false);
   });
 
   it('at once after the whole answer are no error, a thousand times', async () => {
-    script = answersAndCloses('all of it');
+    scene.script = answersAndCloses('all of it');
     const ask = async (): Promise<void> => {
-      await using visitor = await connectVisitor(stage.url);
+      await using visitor = await connectVisitor(scene.stage.url);
       for (let i = 0; i < 100; i++) {
         await visitor.send(get());
         const answer = await readAnswer(visitor);
@@ -298,42 +284,44 @@ describe('origins that speak nonsense', () => {
     ],
     ['a head without end', `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(300_000)}`, 'ORIGIN_HEAD_TOO_LARGE'],
   ])('%s becomes 502 with its code', async (_what, bytes, code) => {
-    script = speaks(Buffer.from(bytes, 'latin1'));
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = speaks(Buffer.from(bytes, 'latin1'));
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const answer = await readAnswer(visitor);
     expect([answer.status, answer.field('porthole-error')]).toEqual([502, code]);
     await visitor.close();
-    script = async ({ wire }) => wire.send(plainAnswer('fine'));
-    await using next = await connectVisitor(stage.url);
+    scene.script = async ({ wire }) => wire.send(plainAnswer('fine'));
+    await using next = await connectVisitor(scene.stage.url);
     await next.send(get());
     expect((await readAnswer(next)).body.toString()).toBe('fine');
   });
 
   it('an origin that closes without a word becomes 502 ORIGIN_CLOSED', async () => {
-    script = closesAtOnce;
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = closesAtOnce;
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     const answer = await readAnswer(visitor);
     expect([answer.status, answer.field('porthole-error')]).toEqual([502, 'ORIGIN_CLOSED']);
   });
 
   it('bytes behind an answer never become the next one', async () => {
-    script = speaks(`${plainAnswer('mine')}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen`, { keepOpen: true });
-    await using visitor = await connectVisitor(stage.url);
+    scene.script = speaks(`${plainAnswer('mine')}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen`, {
+      keepOpen: true,
+    });
+    await using visitor = await connectVisitor(scene.stage.url);
     await visitor.send(get());
     expect((await readAnswer(visitor)).body.toString()).toBe('mine');
-    script = async ({ wire }) => wire.send(plainAnswer('second'));
+    scene.script = async ({ wire }) => wire.send(plainAnswer('second'));
     await visitor.send(get());
     expect((await readAnswer(visitor)).body.toString()).toBe('second');
   });
 
   it('HEAD of a length keeps the length and the connection', async () => {
-    script = async ({ wire }) => wire.send('HTTP/1.1 200 OK\r\nContent-Length: 123456\r\n\r\n');
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`HEAD / HTTP/1.1\r\nHost: ${stage.host}\r\n\r\n`);
+    scene.script = async ({ wire }) => wire.send('HTTP/1.1 200 OK\r\nContent-Length: 123456\r\n\r\n');
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`HEAD / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n\r\n`);
     expect((await readAnswerHead(visitor)).field('content-length')).toBe('123456');
-    script = async ({ wire }) => wire.send(plainAnswer('next'));
+    scene.script = async ({ wire }) => wire.send(plainAnswer('next'));
     await visitor.send(get());
     expect((await readAnswer(visitor)).body.toString()).toBe('next');
   });

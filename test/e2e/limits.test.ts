@@ -1,23 +1,20 @@
 /** Every limit answers by name, with its knob, and harms nobody else; and what must have no limit has none. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { launchAgent, startAgent } from '../harness/agent.ts';
-import { plainAnswer, type RawOrigin, readRequestBody, startRawOrigin } from '../harness/raw-origin.ts';
+import { plainAnswer, readRequestBody, startRawOrigin } from '../harness/raw-origin.ts';
 import { askOnce, connectVisitor, getRequest, readAnswer } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 import type { Wire } from '../harness/wire.ts';
 
-let origin: RawOrigin;
-let stage: Stage;
-let hold = Promise.withResolvers<void>();
-
-beforeAll(async () => {
-  origin = await startRawOrigin(async (request) => {
-    const body = await readRequestBody(request, 60_000);
-    if (request.line.includes('/hold')) await hold.promise;
-    await request.wire.send(plainAnswer(String(body.length)));
-  });
-  stage = await startStage(origin.port, {
+const scene = sceneOfFile(
+  () =>
+    startRawOrigin(async (request) => {
+      const body = await readRequestBody(request, 60_000);
+      if (request.line.includes('/hold')) await hold.promise;
+      await request.wire.send(plainAnswer(String(body.length)));
+    }),
+  {
     relay: {
       config: {
         limits: {
@@ -32,15 +29,14 @@ beforeAll(async () => {
         },
       },
     },
-  });
-});
+  },
+);
+let hold = Promise.withResolvers<void>();
 afterAll(async () => {
   hold.resolve();
-  await stage?.close();
-  await origin?.close();
 });
 
-const get = (path: string, extra = ''): string => getRequest(stage.url, path, extra);
+const get = (path: string, extra = ''): string => getRequest(scene.stage.url, path, extra);
 
 describe('limits', () => {
   it.each([
@@ -54,14 +50,14 @@ describe('limits', () => {
     ],
     ['a target of 5 KB', () => get(`/${'p'.repeat(5000)}`), 414, 'TARGET_TOO_LONG', 'limits.max_target_bytes'],
   ])('%s: answered with the limit and its knob', async (_what, request, status, code, knob) => {
-    const answer = await askOnce(stage.url, request());
+    const answer = await askOnce(scene.stage.url, request());
     expect([answer.status, answer.field('porthole-error')]).toEqual([status, code]);
     expect(answer.body.toString()).toContain(knob);
   });
 
   it('a head that takes too long: 408, and dribbling does not help', async () => {
-    await using slow = await connectVisitor(stage.url);
-    await slow.send(`GET / HTTP/1.1\r\nHost: ${stage.host}\r\n`);
+    await using slow = await connectVisitor(scene.stage.url);
+    await slow.send(`GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n`);
     const dribble = setInterval(() => slow.socket.write('x: y\r\n'), 200);
     const answer = await readAnswer(slow);
     clearInterval(dribble);
@@ -69,7 +65,7 @@ describe('limits', () => {
   });
 
   it('a connection that stays idle between requests is closed, silently', async () => {
-    await using idle = await connectVisitor(stage.url);
+    await using idle = await connectVisitor(scene.stage.url);
     await idle.send(get('/'));
     expect((await readAnswer(idle)).status).toBe(200);
     await idle.untilEnded(90_000);
@@ -80,27 +76,27 @@ describe('limits', () => {
     hold = Promise.withResolvers<void>();
     const visitors: Wire[] = [];
     for (let i = 0; i < 10; i++) {
-      const visitor = await connectVisitor(stage.url);
+      const visitor = await connectVisitor(scene.stage.url);
       await visitor.send(get('/hold'));
       visitors.push(visitor);
     }
     await until(
       'ten are held',
-      () => origin.requests.filter((request) => request.line.includes('/hold')).length === 10,
+      () => scene.origin.requests.filter((request) => request.line.includes('/hold')).length === 10,
     );
-    const answer = await askOnce(stage.url, get('/'));
+    const answer = await askOnce(scene.stage.url, get('/'));
     expect([answer.status, answer.field('porthole-error')]).toEqual([503, 'STREAM_LIMIT']);
     hold.resolve();
     for (const visitor of visitors) {
       expect((await readAnswer(visitor)).status).toBe(200);
       await visitor.close();
     }
-    expect((await askOnce(stage.url, get('/'))).status).toBe(200);
+    expect((await askOnce(scene.stage.url, get('/'))).status).toBe(200);
   });
 
   it('no more connections from one address than allowed; those that stand go on', async () => {
-    const visitors = await Promise.all(Array.from({ length: 60 }, () => connectVisitor(stage.url)));
-    await until('some are closed', () => visitors.filter((visitor) => visitor.ended || visitor.closed).length >= 15);
+    const visitors = await Promise.all(Array.from({ length: 60 }, () => connectVisitor(scene.stage.url)));
+    await until('some are closed', () => visitors.filter((visitor) => visitor.ended || visitor.closed).length >= 20);
     const open = visitors.filter((visitor) => !visitor.ended && !visitor.closed);
     expect(open.length).toBeLessThanOrEqual(40);
     const [first] = open;
@@ -109,7 +105,7 @@ describe('limits', () => {
     for (const visitor of visitors) await visitor.close();
     await until('service is back', async () => {
       try {
-        return (await askOnce(stage.url, get('/'), { deadlineMs: 1_000 })).status === 200;
+        return (await askOnce(scene.stage.url, get('/'), { deadlineMs: 1_000 })).status === 200;
       } catch {
         return false;
       }
@@ -119,10 +115,20 @@ describe('limits', () => {
   it('no more tunnels than the user may have: refused by name', async () => {
     const more = await Promise.all(
       [1, 2].map((i) =>
-        startAgent({ relayUrl: stage.relay.url, token: stage.token, target: origin.port, name: `more-${i}` }),
+        startAgent({
+          relayUrl: scene.stage.relay.url,
+          token: scene.stage.token,
+          target: scene.origin.port,
+          name: `more-${i}`,
+        }),
       ),
     );
-    const refused = launchAgent({ relayUrl: stage.relay.url, token: stage.token, target: origin.port, name: 'more-3' });
+    const refused = launchAgent({
+      relayUrl: scene.stage.relay.url,
+      token: scene.stage.token,
+      target: scene.origin.port,
+      name: 'more-3',
+    });
     expect((await refused.program.exited).code).toBe(3);
     expect(refused.program.tail()).toContain('TUNNEL_LIMIT');
     for (const agent of [...more, refused]) await agent.close();
@@ -132,7 +138,7 @@ describe('limits', () => {
 describe.concurrent('what has no limit', () => {
   it('the time to the first byte of an answer: the idle limit does not touch it', async () => {
     hold = Promise.withResolvers<void>();
-    await using visitor = await connectVisitor(stage.url);
+    await using visitor = await connectVisitor(scene.stage.url);
     const start = performance.now();
     await visitor.send(get('/hold'));
     const waiting = readAnswer(visitor, { deadlineMs: 20_000 });
@@ -142,8 +148,8 @@ describe.concurrent('what has no limit', () => {
   });
 
   it('the time an upload takes: a trickle longer than every limit passes', async () => {
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nContent-Length: 20\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nContent-Length: 20\r\n\r\n`);
     let sent = 0;
     const trickle = setInterval(() => {
       visitor.socket.write('x');

@@ -1,13 +1,13 @@
 /** A slow reader costs no more than his window, slows nobody, and nothing is spooled to disk. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { describe, expect, it } from 'vitest';
+import { startOrigin } from '../harness/origin.ts';
 import { residentBytes } from '../harness/process-usage.ts';
 import { patternSlice } from '../harness/random.ts';
 import { type RawOrigin, startRawOrigin } from '../harness/raw-origin.ts';
 import { askOnce, connectVisitor, getRequest } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 import { settledValue } from '../harness/until.ts';
 import { startAgent } from '../harness/agent.ts';
 
@@ -15,50 +15,40 @@ const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const READERS = 20;
 
-let origin: Origin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startOrigin();
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = sceneOfFile(startOrigin);
 
 describe('slow visitors', () => {
   it(`${READERS} who stop reading a 4 GiB download leave relay and agent small, and others fast`, async () => {
-    for (let i = 0; i < 20; i++) await askOnce(stage.url, getRequest(stage.url, `/size/${MIB}`));
-    const before = { relay: residentBytes(stage.relay.pid), agent: residentBytes(stage.agent.pid) };
+    for (let i = 0; i < 20; i++) await askOnce(scene.stage.url, getRequest(scene.stage.url, `/size/${MIB}`));
+    const before = { relay: residentBytes(scene.stage.relay.pid), agent: residentBytes(scene.stage.agent.pid) };
     const visitors = await Promise.all(
       Array.from({ length: READERS }, async () => {
-        const visitor = await connectVisitor(stage.url);
+        const visitor = await connectVisitor(scene.stage.url);
         visitor.socket.once('data', () => visitor.pause());
-        await visitor.send(getRequest(stage.url, `/size/${4 * GIB}`));
+        await visitor.send(getRequest(scene.stage.url, `/size/${4 * GIB}`));
         return visitor;
       }),
     );
     for (const visitor of visitors) await visitor.untilReceived(1);
     await settledValue('memory', () =>
-      Math.round((residentBytes(stage.relay.pid) + residentBytes(stage.agent.pid)) / (8 * MIB)),
+      Math.round((residentBytes(scene.stage.relay.pid) + residentBytes(scene.stage.agent.pid)) / (8 * MIB)),
     );
-    expect((residentBytes(stage.relay.pid) - before.relay) / MIB).toBeLessThan(64);
-    expect((residentBytes(stage.agent.pid) - before.agent) / MIB).toBeLessThan(96);
+    expect((residentBytes(scene.stage.relay.pid) - before.relay) / MIB).toBeLessThan(64);
+    expect((residentBytes(scene.stage.agent.pid) - before.agent) / MIB).toBeLessThan(96);
 
     for (let i = 0; i < 20; i++) {
-      const answer = await askOnce(stage.url, getRequest(stage.url, '/size/1000'), { deadlineMs: 2_000 });
+      const answer = await askOnce(scene.stage.url, getRequest(scene.stage.url, '/size/1000'), { deadlineMs: 2_000 });
       expect(answer.body.length).toBe(1000);
     }
-    expect(largestFile(stage.relay.dataFolder)).toBeLessThan(8 * MIB);
+    expect(largestFile(scene.stage.relay.dataFolder)).toBeLessThan(8 * MIB);
     for (const visitor of visitors) visitor.reset();
   });
 
   it('who read on after a pause get every byte', async () => {
     const size = 40 * MIB;
-    const visitor = await connectVisitor(stage.url);
+    const visitor = await connectVisitor(scene.stage.url);
     visitor.socket.once('data', () => visitor.pause());
-    await visitor.send(getRequest(stage.url, `/size/${size}`));
+    await visitor.send(getRequest(scene.stage.url, `/size/${size}`));
     await visitor.untilReceived(1);
     visitor.resume();
     await visitor.readUntil('\r\n\r\n');
@@ -68,9 +58,9 @@ describe('slow visitors', () => {
 
   it('a slow origin holds back a fast upload, at little cost', async () => {
     const lazy: RawOrigin = await startRawOrigin();
-    const agent = await startAgent({ relayUrl: stage.relay.url, token: stage.token, target: lazy.port });
+    const agent = await startAgent({ relayUrl: scene.stage.relay.url, token: scene.stage.token, target: lazy.port });
     const url = await agent.url();
-    const before = residentBytes(stage.agent.pid);
+    const before = residentBytes(scene.stage.agent.pid);
     const visitor = await connectVisitor(url);
     await visitor.send(`POST / HTTP/1.1\r\nHost: ${new URL(url).host}\r\nContent-Length: ${4 * GIB}\r\n\r\n`);
     const service = await lazy.accept();

@@ -2,23 +2,12 @@
  * Nothing is held back: every piece is seen before the next one is made. Orders, not clocks: an end that buffered would
  * never let these tests go on.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, type RawOrigin, type SeenRequest, startRawOrigin } from '../harness/raw-origin.ts';
+import { describe, expect, it } from 'vitest';
+import { type SeenRequest } from '../harness/raw-origin.ts';
 import { connectVisitor, readAnswerHead } from '../harness/raw-visitor.ts';
-import { type Stage, startStage } from '../harness/stage.ts';
+import { scriptedScene } from '../harness/scene.ts';
 
-let script: Answer;
-let origin: RawOrigin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startRawOrigin((request) => script(request));
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = scriptedScene();
 
 const TYPES = [
   'text/event-stream',
@@ -34,7 +23,7 @@ const TYPES = [
 function handOver(): { request: Promise<SeenRequest>; done: () => void } {
   const request = Promise.withResolvers<SeenRequest>();
   const done = Promise.withResolvers<void>();
-  script = async (seen) => {
+  scene.script = async (seen) => {
     request.resolve(seen);
     await done.promise;
   };
@@ -45,9 +34,9 @@ describe('streaming', () => {
   for (const method of ['GET', 'POST']) {
     it.each(TYPES)(`${method}: the head, then every chunk of %s is seen before the next is written`, async (type) => {
       const handed = handOver();
-      await using visitor = await connectVisitor(stage.url);
+      await using visitor = await connectVisitor(scene.stage.url);
       const length = method === 'POST' ? 'Content-Length: 0\r\n' : '';
-      await visitor.send(`${method} / HTTP/1.1\r\nHost: ${stage.host}\r\n${length}\r\n`);
+      await visitor.send(`${method} / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n${length}\r\n`);
       const { wire } = await handed.request;
       await wire.send(
         `HTTP/1.1 200 OK\r\n${type === undefined ? '' : `Content-Type: ${type}\r\n`}Transfer-Encoding: chunked\r\n\r\n`,
@@ -66,8 +55,8 @@ describe('streaming', () => {
   it('passes single bytes of an answer with a length, and of a close-delimited one', async () => {
     for (const framing of ['Content-Length: 3\r\n', '']) {
       const handed = handOver();
-      await using visitor = await connectVisitor(stage.url);
-      await visitor.send(`GET / HTTP/1.1\r\nHost: ${stage.host}\r\n\r\n`);
+      await using visitor = await connectVisitor(scene.stage.url);
+      await visitor.send(`GET / HTTP/1.1\r\nHost: ${scene.stage.host}\r\n\r\n`);
       const { wire } = await handed.request;
       await wire.send(`HTTP/1.1 200 OK\r\n${framing}\r\n`);
       await readAnswerHead(visitor);
@@ -82,8 +71,8 @@ describe('streaming', () => {
 
   it('passes every piece of an upload before the next is sent', async () => {
     const handed = handOver();
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n`);
     const { wire } = await handed.request;
     for (const piece of ['first', 'second', 'third']) {
       await visitor.send(`${piece.length.toString(16)}\r\n${piece}\r\n`);
@@ -98,8 +87,8 @@ describe('streaming', () => {
 
   it('talks both ways in one exchange', async () => {
     const handed = handOver();
-    await using visitor = await connectVisitor(stage.url);
-    await visitor.send(`POST / HTTP/1.1\r\nHost: ${stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    await using visitor = await connectVisitor(scene.stage.url);
+    await visitor.send(`POST / HTTP/1.1\r\nHost: ${scene.stage.host}\r\nTransfer-Encoding: chunked\r\n\r\n`);
     const { wire } = await handed.request;
     await wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
     for (let i = 0; i < 10; i++) {
@@ -119,16 +108,16 @@ describe('streaming', () => {
     const waiting: SeenRequest[] = [];
     const over = Promise.withResolvers<void>();
     const all = Promise.withResolvers<void>();
-    script = async (request) => {
+    scene.script = async (request) => {
       await request.wire.send(
         'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n',
       );
       if (waiting.push(request) === 50) all.resolve();
       await over.promise;
     };
-    const visitors = await Promise.all(Array.from({ length: 50 }, () => connectVisitor(stage.url)));
+    const visitors = await Promise.all(Array.from({ length: 50 }, () => connectVisitor(scene.stage.url)));
     for (const [i, visitor] of visitors.entries())
-      await visitor.send(`GET /${i} HTTP/1.1\r\nHost: ${stage.host}\r\n\r\n`);
+      await visitor.send(`GET /${i} HTTP/1.1\r\nHost: ${scene.stage.host}\r\n\r\n`);
     await all.promise;
     for (const request of waiting) {
       const text = `data: for ${request.line.split(' ')[1]}\n\n`;

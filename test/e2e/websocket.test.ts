@@ -1,26 +1,17 @@
 /** The WebSocket matrix: kinds and sizes of messages, fragments, ping, close codes, subprotocols, compression passed through. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
-import { type Origin, startOrigin } from '../harness/origin.ts';
-import { type Stage, everythingIsHere, startStage } from '../harness/stage.ts';
+import { startOrigin } from '../harness/origin.ts';
+import { everythingIsHere } from '../harness/stage.ts';
 import { within } from '../harness/until.ts';
+import { sceneOfFile } from '../harness/scene.ts';
 
-let origin: Origin;
-let stage: Stage;
-
-beforeAll(async () => {
-  origin = await startOrigin({ compressWebSocket: true });
-  stage = await startStage(origin.port);
-});
-afterAll(async () => {
-  await stage?.close();
-  await origin?.close();
-});
+const scene = sceneOfFile(() => startOrigin({ compressWebSocket: true }));
 
 async function open(options: ClientOptions = {}, protocols: string[] = []): Promise<WebSocket> {
-  const url = `${stage.url.replace('http', 'ws')}/socket?x=1`;
+  const url = `${scene.stage.url.replace('http', 'ws')}/socket?x=1`;
   const socket = new WebSocket(url, protocols, {
     lookup: everythingIsHere,
     perMessageDeflate: false,
@@ -87,7 +78,7 @@ describe('a WebSocket through a tunnel', () => {
     socket.ping('are you there');
     expect(String((await within('the pong', pong))[0])).toBe('are you there');
     const ping = once(socket, 'ping');
-    for (const atOrigin of origin.webSockets) atOrigin.ping('and you');
+    for (const atOrigin of scene.origin.webSockets) atOrigin.ping('and you');
     expect(String((await within('the ping', ping))[0])).toBe('and you');
     socket.terminate();
   });
@@ -107,7 +98,7 @@ describe('a WebSocket through a tunnel', () => {
 
   it("passes the visitor's close with its reason", async () => {
     const socket = await open();
-    const atOrigin = [...origin.webSockets].at(-1);
+    const atOrigin = [...scene.origin.webSockets].at(-1);
     if (atOrigin === undefined) throw new Error('no WebSocket at the origin');
     const end = closed(atOrigin);
     socket.close(4321, 'enough');
@@ -119,11 +110,11 @@ describe('a WebSocket through a tunnel', () => {
     socket.terminate();
     await within(
       'the origin notices',
-      origin.whenever(() => origin.webSockets.size === 0),
+      scene.origin.whenever(() => scene.origin.webSockets.size === 0),
     );
     const other = await open();
     const end = closed(other);
-    for (const atOrigin of origin.webSockets) atOrigin.terminate();
+    for (const atOrigin of scene.origin.webSockets) atOrigin.terminate();
     expect((await end).code).toBe(1006);
   });
 
@@ -145,7 +136,7 @@ describe('a WebSocket through a tunnel', () => {
     const socket = await open({ headers: { origin: 'http://page.example', cookie: 'a=b', 'x-OWN': '1' } });
     const fields = new Map(JSON.parse((await echo(socket, 'headers')) as string) as [string, string][]);
     const lower = new Map([...fields].map(([name, value]) => [name.toLowerCase(), value]));
-    expect(lower.get('host')).toBe(stage.host);
+    expect(lower.get('host')).toBe(scene.stage.host);
     expect(lower.get('origin')).toBe('http://page.example');
     expect(lower.get('cookie')).toBe('a=b');
     expect(lower.get('upgrade')?.toLowerCase()).toBe('websocket');
@@ -158,7 +149,7 @@ describe('a WebSocket through a tunnel', () => {
   it('leaves nothing behind when both sides close at the same moment, 200 times', async () => {
     await within(
       'earlier ones are gone',
-      origin.whenever(() => origin.webSockets.size === 0),
+      scene.origin.whenever(() => scene.origin.webSockets.size === 0),
     );
     for (let round = 0; round < 200; round++) {
       const socket = await open();
@@ -168,7 +159,7 @@ describe('a WebSocket through a tunnel', () => {
       await end;
       await within(
         `round ${round} is over at the origin`,
-        origin.whenever(() => origin.webSockets.size === 0),
+        scene.origin.whenever(() => scene.origin.webSockets.size === 0),
         5_000,
       );
     }
@@ -181,7 +172,7 @@ describe('a WebSocket through a tunnel', () => {
     for (const socket of sockets) socket.terminate();
     await within(
       'all gone',
-      origin.whenever(() => origin.webSockets.size === 0),
+      scene.origin.whenever(() => scene.origin.webSockets.size === 0),
     );
   });
 });
