@@ -1,5 +1,6 @@
 /** What a relay says of itself at `/api/status`. */
 import type { AgentSession } from './agents/agent-session.ts';
+import { linesThatFit } from './observe/lines-that-fit.ts';
 import type { RelayInsides } from './relay.ts';
 import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
@@ -60,8 +61,9 @@ export function relayStatus(
   insides: RelayInsides,
   { version, uptimeSeconds, maxChars = Number.POSITIVE_INFINITY }: RelayStatusOptions,
 ): RelayStatus {
-  const certificates = fitting((insides.tls?.certificates ?? []).map(certificateLine), maxChars / 2);
-  const sessions = fitting([...insides.agentDoor.sessions].map(sessionStatus), maxChars - certificates.chars);
+  const room = maxChars - ENVELOPE_CHARS;
+  const certificates = linesThatFit((insides.tls?.certificates ?? []).map(certificateLine), room / 2);
+  const sessions = linesThatFit([...insides.agentDoor.sessions].map(sessionStatus), room - certificates.chars);
   return {
     version,
     uptime_s: Math.round(uptimeSeconds),
@@ -70,22 +72,6 @@ export function relayStatus(
     certificates: certificates.fit,
     left_out: { sessions: sessions.leftOut, certificates: certificates.leftOut },
   };
-}
-
-/** The first of them that have room, and how many have not. */
-function fitting<T>(lines: Iterable<T>, maxChars: number): { fit: T[]; leftOut: number; chars: number } {
-  const fit: T[] = [];
-  let chars = ENVELOPE_CHARS;
-  let leftOut = 0;
-  for (const line of lines) {
-    const more = JSON.stringify(line).length + 1;
-    if (leftOut > 0 || chars + more > maxChars) leftOut += 1;
-    else {
-      fit.push(line);
-      chars += more;
-    }
-  }
-  return { fit, leftOut, chars };
 }
 
 function certificateLine(status: CertificateStatus): CertificateLine {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PortholeError } from '@porthole/protocol';
 import { createLog, type Log, type LogLevel } from './log.ts';
+import { linesThatFit } from './lines-that-fit.ts';
 import { Metrics, METRICS_CONTENT_TYPE } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 
@@ -99,5 +100,18 @@ describe('metrics', () => {
     const metrics = new Metrics();
     addProcessMetrics(metrics);
     expect(await metrics.render()).toMatch(/process_resident_memory_bytes \d{6,}/);
+  });
+});
+
+describe('lines that fit', () => {
+  it('are the first ones, and no more than there is room for', () => {
+    const lines = Array.from({ length: 100 }, (_unused, id) => ({ id: id + 100 }));
+    const { fit, leftOut, chars } = linesThatFit(lines, 333);
+    expect(fit).toEqual(lines.slice(0, fit.length));
+    expect(fit.length + leftOut).toBe(100);
+    expect(JSON.stringify(fit).length - 1).toBe(chars);
+    expect(chars).toBeLessThanOrEqual(333);
+    expect(chars).toBeGreaterThan(333 - 12);
+    expect(linesThatFit(lines, Number.POSITIVE_INFINITY).leftOut).toBe(0);
   });
 });
