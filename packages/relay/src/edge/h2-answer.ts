@@ -85,9 +85,12 @@ export class H2Answer implements AnswerWriter, Flushable {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     if (this.#head !== undefined && this.#respond(this.#head)) return;
+    // The last bytes leave with the end in one call and one frame; nobody waits for credit for them.
+    const rest = this.#ended && this.#bytes > 0 && this.#bytes <= JOIN_BYTES ? this.#joined() : undefined;
     if (this.#bytes > 0) this.#write();
     if (!this.#ended || stream.writableEnded) return;
-    stream.end();
+    if (rest === undefined) stream.end();
+    else stream.end(rest);
     if (this.#closing && this.#trailers === undefined) stream.close();
   }
 
@@ -111,19 +114,25 @@ export class H2Answer implements AnswerWriter, Flushable {
 
   #write(): void {
     const stream = this.#stream;
+    if (this.#bytes <= JOIN_BYTES || this.#pieces.length === 1) {
+      stream.write(this.#joined(), this.#written);
+      return;
+    }
+    stream.cork();
+    for (const piece of this.#taken()) stream.write(piece, this.#written);
+    stream.uncork();
+  }
+
+  #joined(): Buffer {
+    const pieces = this.#taken();
+    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+  }
+
+  #taken(): Buffer[] {
     const pieces = this.#pieces;
-    const bytes = this.#bytes;
     this.#pieces = [];
     this.#bytes = 0;
-    if (pieces.length === 1) {
-      stream.write(pieces[0], this.#written);
-    } else if (bytes <= JOIN_BYTES) {
-      stream.write(Buffer.concat(pieces, bytes), this.#written);
-    } else {
-      stream.cork();
-      for (const piece of pieces) stream.write(piece, this.#written);
-      stream.uncork();
-    }
+    return pieces;
   }
 
   #sendTrailers(): void {
