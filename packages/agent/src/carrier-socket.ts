@@ -1,7 +1,8 @@
 /** Opens the byte channel to the relay's port: TCP or TLS, straight or through an HTTP proxy's CONNECT. */
-import { connect as connectPlain, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
+import { readMemory, TappedSocket } from '@porthole/protocol/node';
 import { readResponseHead } from './response-head-wait.ts';
 import type { ProxyRoute } from './proxy-route.ts';
 
@@ -26,10 +27,14 @@ export async function openCarrierSocket(
   if (proxy === undefined)
     return relay.secure
       ? startTls(relay, undefined, trust, signal)
-      : connected(connectPlain({ ...endpoint(relay), noDelay: true }), 'connect', shown(relay), signal);
+      : connected(connectPlain(relay), 'connect', shown(relay), signal);
   const way = await openCarrierSocket(proxy, undefined, trust, signal);
   await tunnelThrough(way, relay, proxy, signal);
   return relay.secure ? startTls(relay, way, trust, signal) : way;
+}
+
+function connectPlain(to: RelayAddress): Socket {
+  return new TappedSocket(readMemory(), { noDelay: true }).connect(endpoint(to));
 }
 
 function startTls(

@@ -110,9 +110,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#sendHead(head);
   }
 
-  onResponseBytes(chunk: Buffer, owned: boolean): void {
+  onResponseBytes(chunk: Buffer): void {
     if (this.#over) return;
-    if (!this.#stream.write(owned ? chunk : Buffer.from(chunk))) this.#connection?.pause();
+    if (!this.#stream.write(chunk)) this.#connection?.pause();
   }
 
   onResponseTrailers(fields: Fields): void {

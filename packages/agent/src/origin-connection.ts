@@ -1,16 +1,16 @@
 /** One HTTP/1.1 connection to an origin: bytes to responses, and what befalls the socket. It carries one exchange at a time. */
-import { PortholeError, type Fields, type ResponseHead } from '@porthole/protocol';
+import { PortholeError, release, type Fields, type ResponseHead } from '@porthole/protocol';
 import { ResponseReader, type ResponseLimits } from '@porthole/protocol/http1';
+import type { ReadTap } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
-import type { OriginSocket } from './origin-socket.ts';
-import type { ByteReader, ReadTap } from './read-tap.ts';
+import { readFrom, type OriginSocket } from './origin-socket.ts';
 
 /** The exchange a connection is used for. */
 export interface ConnectionUser {
   /** Interim heads come before the final one. */
   onResponseHead(head: ResponseHead): void;
-  /** `owned`: the memory may be kept. */
-  onResponseBytes(chunk: Buffer, owned: boolean): void;
+  /** The memory is the user's from here on. */
+  onResponseBytes(chunk: Buffer): void;
   onResponseTrailers(fields: Fields): void;
   onResponseEnd(): void;
   /** The origin has half-closed an upgraded connection. */
@@ -26,7 +26,7 @@ export interface ConnectionKeeper {
   onGone(connection: OriginConnection): void;
 }
 
-export class OriginConnection implements ByteReader {
+export class OriginConnection {
   readonly socket: Duplex;
   /** Milliseconds of `performance.now`, while idle in the pool. */
   idleSince = 0;
@@ -34,12 +34,15 @@ export class OriginConnection implements ByteReader {
   reused = false;
   /** Whether a byte of the present exchange's response has come. */
   answered = false;
-  readonly #tap: ReadTap;
+  readonly #tap: ReadTap | undefined;
   readonly #keeper: ConnectionKeeper;
   readonly #reader: ResponseReader;
   #user: ConnectionUser | undefined;
   #raw = false;
+  /** Whether what is being read may be kept, or is overwritten by the next read. */
   #owned = false;
+  /** Bytes of it that are the user's now. */
+  #handedOn = 0;
   #paused = false;
   #reading = false;
   #free = false;
@@ -52,11 +55,11 @@ export class OriginConnection implements ByteReader {
     this.#reader = new ResponseReader(limits, {
       onInterim: (head) => this.#user?.onResponseHead(head),
       onHead: (head) => this.#user?.onResponseHead(head),
-      onBody: (chunk) => this.#user?.onResponseBytes(chunk, this.#owned),
+      onBody: (chunk) => this.#handOn(chunk),
       onTrailers: (fields) => this.#user?.onResponseTrailers(fields),
       onComplete: () => this.#user?.onResponseEnd(),
     });
-    opened.tap.reader = this;
+    readFrom(opened, (chunk, owned) => this.#onBytes(chunk, owned));
     this.socket.on('end', () => this.#ended());
     this.socket.on('error', (error) => this.#lose(error));
     this.socket.on('close', () => this.#lose(undefined));
@@ -77,20 +80,20 @@ export class OriginConnection implements ByteReader {
   /** No more calls of `onResponseBytes` after those under way, until `resume`. */
   pause(): void {
     this.#paused = true;
-    if (!this.#reading) this.socket.pause();
+    this.socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (!this.#reading) this.socket.resume();
+    this.socket.resume();
   }
 
   /** The exchange is over in both directions. */
   release(): void {
     this.#user = undefined;
     this.reused = true;
-    this.#tap.rest();
+    this.#tap?.rest();
     this.resume();
     // Bytes after the response would be taken for the next one's: look at the whole chunk first.
     if (this.#reading) this.#free = true;
@@ -112,23 +115,31 @@ export class OriginConnection implements ByteReader {
     this.#keeper.onGone(this);
   }
 
-  onBytes(chunk: Buffer, owned: boolean): boolean {
+  #onBytes(chunk: Buffer, owned: boolean): void {
     if (this.#user === undefined) {
       // Nobody asked: an idle origin that speaks (408, a stray body) is about to close or confused.
       this.destroy();
-      return true;
+      return;
     }
     this.answered = true;
     this.#reading = true;
     this.#owned = owned;
+    this.#handedOn = 0;
     const used = this.#raw ? 0 : this.#feed(chunk);
     if (used < chunk.length) this.#rest(chunk, used);
     this.#reading = false;
+    if (owned) release(chunk, chunk.length - this.#handedOn);
     if (this.#free) {
       this.#free = false;
       if (!this.#gone) this.#keeper.onFree(this);
     }
-    return !this.#paused;
+  }
+
+  #handOn(chunk: Buffer): void {
+    const user = this.#user;
+    if (user === undefined) return;
+    if (this.#owned) this.#handedOn += chunk.length;
+    user.onResponseBytes(this.#owned ? chunk : (this.#tap?.memory.copy(chunk) ?? Buffer.from(chunk)));
   }
 
   #feed(chunk: Buffer): number {
@@ -143,7 +154,7 @@ export class OriginConnection implements ByteReader {
   }
 
   #rest(chunk: Buffer, used: number): void {
-    if (this.#raw) this.#user?.onResponseBytes(used === 0 ? chunk : chunk.subarray(used), this.#owned);
+    if (this.#raw) this.#handOn(used === 0 ? chunk : chunk.subarray(used));
     else this.#fail(new PortholeError('ORIGIN_BAD_RESPONSE', 'bytes after the end of the response'));
   }
 

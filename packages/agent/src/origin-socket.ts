@@ -1,14 +1,21 @@
 /** Opens one socket to an origin: loopback families, unix sockets, TLS, a time limit. Waiting is `origin-dial.ts`. */
-import { connect as connectPlain, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { PortholeError, type ErrorCode } from '@porthole/protocol';
-import { ReadSlab, ReadTap } from './read-tap.ts';
+import { type ByteReader, readMemory, ReadTap, TappedSocket } from '@porthole/protocol/node';
 import type { OriginTarget } from './target.ts';
 
 export interface OriginSocket {
   readonly socket: Duplex;
-  readonly tap: ReadTap;
+  /** How it is read; undefined: by its `data` events. */
+  readonly tap: ReadTap | undefined;
+}
+
+/** Whoever speaks with the origin gets its bytes from here on. See `ByteReader` for whose their memory is. */
+export function readFrom({ socket, tap }: OriginSocket, reader: ByteReader): void {
+  if (tap === undefined) socket.on('data', (chunk: Buffer) => reader(chunk, true));
+  else tap.reader = reader;
 }
 
 export type SocketOutcome = OriginSocket | PortholeError;
@@ -33,6 +40,12 @@ export interface SocketSettings {
   readonly alpn?: readonly string[];
 }
 
+/** What all sockets to origins are opened with. */
+interface Common {
+  readonly allowHalfOpen: true;
+  readonly noDelay: true;
+}
+
 type Place = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** How long the second loopback family waits for the first when that neither answers nor refuses. */
@@ -41,7 +54,7 @@ const FAMILY_STAGGER_MS = 250;
 export class NetOpener implements OriginOpener {
   readonly #target: OriginTarget;
   readonly #settings: SocketSettings;
-  readonly #slab = new ReadSlab();
+  readonly #memory = readMemory();
   #preferSix = false;
 
   constructor(target: OriginTarget, settings: SocketSettings) {
@@ -78,16 +91,30 @@ export class NetOpener implements OriginOpener {
 
   #connect(place: Place, attempt: Attempt): Duplex {
     const { secure } = this.#target;
-    // TLS may hand bytes over in the middle of a write, so its sockets share no buffer.
-    const tap = new ReadTap(secure ? undefined : this.#slab.shared);
-    const where = { ...place, allowHalfOpen: true, noDelay: true, onread: tap.onread };
-    const socket: Socket = secure ? connectTls({ ...where, ...this.#tlsOptions() }) : connectPlain(where);
+    const where: Place & Common = { ...place, allowHalfOpen: true, noDelay: true };
+    const { socket, tap } = secure ? this.#connectTls(where) : this.#connectPlain(where);
     socket.once('error', attempt.onError);
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       socket.off('error', attempt.onError);
       attempt.onOpen({ socket, tap });
     });
     return socket;
+  }
+
+  #connectPlain(where: Place & Common): { socket: Socket; tap: ReadTap } {
+    const socket = new TappedSocket(this.#memory, where);
+    socket.connect(where);
+    return { socket, tap: socket.tap };
+  }
+
+  /** TLS may hand bytes over in the middle of a write, so that its sockets share no buffer. */
+  #connectTls(where: Place & Common): { socket: Socket; tap: ReadTap } {
+    const tap = new ReadTap(this.#memory, true);
+    // Node's type declarations know `onread` of plain sockets only.
+    const options: ConnectionOptions = Object.assign({ onread: tap.onread }, where, this.#tlsOptions());
+    const socket = connectTls(options);
+    tap.bind(socket);
+    return { socket, tap };
   }
 
   #tlsOptions(): { servername?: string; ALPNProtocols: string[]; rejectUnauthorized: boolean; ca?: string } {

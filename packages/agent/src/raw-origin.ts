@@ -2,9 +2,8 @@
 import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
 import { Socket } from 'node:net';
 import { deafSink } from './deaf-sink.ts';
-import type { Opening, OriginOpener, OriginSocket } from './origin-socket.ts';
+import { readFrom, type Opening, type OriginOpener, type OriginSocket } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
-import type { ByteReader } from './read-tap.ts';
 import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
 import { RequestWriter } from './request-writer.ts';
 import { TurnQueue } from './turn-queue.ts';
@@ -36,7 +35,7 @@ export class RawOrigin implements Origin {
   close(): void {}
 }
 
-class RawVisit implements StreamSink, ByteReader {
+class RawVisit implements StreamSink {
   readonly #stream: Stream;
   readonly #writer: RequestWriter;
   #opening: Opening | undefined;
@@ -88,14 +87,13 @@ class RawVisit implements StreamSink, ByteReader {
     this.#opened?.socket.resume();
   }
 
-  onBytes(chunk: Buffer, owned: boolean): boolean {
-    return this.#over || this.#stream.write(owned ? chunk : Buffer.from(chunk));
-  }
-
   #attach(opened: OriginSocket): void {
     const { socket, tap } = opened;
     this.#opened = opened;
-    tap.reader = this;
+    readFrom(opened, (chunk, owned) => {
+      if (this.#over) return;
+      if (!this.#stream.write(owned ? chunk : (tap?.memory.copy(chunk) ?? Buffer.from(chunk)))) socket.pause();
+    });
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => this.#lost(error));
     socket.on('close', () => this.#lost(undefined));

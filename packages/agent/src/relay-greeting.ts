@@ -72,6 +72,7 @@ export function greetRelay(carrier: Carrier, makeHello: (challenge: Challenge) =
         } catch (error) {
           fail(error);
         }
+        return chunk.length;
       },
       onDrain: () => {},
       onClosed: (reason) =>

@@ -2,8 +2,9 @@
  * Sends one request, or a raw visitor's bytes, to an origin: head, framed body, trailers. What comes within a turn leaves in one write; what the
  * socket has taken is given back as credit, so that a slow origin slows its visitor and nobody else.
  */
-import { PortholeError, type Fields, type Stream } from '@porthole/protocol';
+import { PortholeError, release, type Fields, type Stream } from '@porthole/protocol';
 import { CHUNK_END, chunkHead, lastChunk } from '@porthole/protocol/http1';
+import { hasLeft } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
 import type { RequestFraming, RequestStart } from './request-head.ts';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
@@ -130,6 +131,7 @@ export class RequestWriter implements Flushable {
       socket.uncork();
     }
     this.#headSent = true;
+    if (hasLeft(socket)) for (const each of pending) if (typeof each !== 'string') release(each);
     this.#settle(socket);
     this.#finish(socket);
   }

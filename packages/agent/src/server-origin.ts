@@ -4,7 +4,6 @@ import { duplexPair, type Duplex } from 'node:stream';
 import { Server as TlsServer } from 'node:tls';
 import type { Server as HttpsServer } from 'node:https';
 import type { Opening, OriginOpener, SocketOutcome } from './origin-socket.ts';
-import { ReadTap } from './read-tap.ts';
 
 export class ServerOpener implements OriginOpener {
   readonly #server: HttpServer | HttpsServer;
@@ -16,12 +15,10 @@ export class ServerOpener implements OriginOpener {
   open(done: (outcome: SocketOutcome) => void): Opening {
     const immediate = setImmediate(() => {
       const [agentEnd, serverEnd] = duplexPair();
-      const tap = new ReadTap(undefined);
-      tap.listenTo(agentEnd);
       linkEndings(agentEnd, serverEnd);
       // A TLS server takes what is decrypted already under another name.
       this.#server.emit(this.#server instanceof TlsServer ? 'secureConnection' : 'connection', asSocket(serverEnd));
-      done({ socket: agentEnd, tap });
+      done({ socket: agentEnd, tap: undefined });
     });
     return { cancel: () => clearImmediate(immediate) };
   }

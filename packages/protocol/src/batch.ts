@@ -3,6 +3,7 @@
  * into a slab and become one buffer, large payloads go along as they are.
  */
 import { HEADER_BYTES, writeHeader, writeU64 } from './frame.ts';
+import { release } from './read-memory.ts';
 
 /** Payloads up to this are copied; above, a buffer of their own costs less than the copy. */
 const COPY_LIMIT_BYTES = 4_096;
@@ -53,12 +54,13 @@ export class Batch {
     return this.#slab;
   }
 
-  /** A frame with part of `payload`. */
+  /** A frame with part of `payload`, whose memory is the batch's from here on. */
   payloadFrame(type: number, flags: number, payload: Buffer, start: number, end: number, streamId: number): void {
     const length = end - start;
     if (length <= COPY_LIMIT_BYTES) {
       const at = this.frame(type, flags, length, streamId);
       payload.copy(this.#slab, at, start, end);
+      release(payload, length);
       return;
     }
     this.#reserve(HEADER_BYTES);

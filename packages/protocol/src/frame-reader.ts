@@ -8,7 +8,7 @@ import { FLAG_END, FRAME, HEADER_BYTES, headerFault, UNTRACKED_BIT } from './fra
 export interface FrameSink {
   /** A whole frame other than DATA. The payload is a view, valid during the call only. */
   onFrame(type: number, flags: number, streamId: number, payload: Buffer): void;
-  /** Bytes of a DATA frame; `last` with the final piece of a frame that carries END (which may be empty). */
+  /** Bytes of a DATA frame, the sink's from here on (see `release`); `last` with the final piece of a frame that carries END (which may be empty). */
   onData(streamId: number, piece: Buffer, last: boolean): void;
 }
 
@@ -43,13 +43,19 @@ export class FrameReader {
     this.#partialBytes = 0;
   }
 
-  /** Throws PortholeError PROTOCOL_ERROR; the reader is unusable then. */
-  feed(chunk: Buffer): void {
+  /**
+   * Returns how many bytes of `chunk` were handed on as DATA: nobody looks at the others again.
+   * Throws PortholeError PROTOCOL_ERROR; the reader is unusable then.
+   */
+  feed(chunk: Buffer): number {
     let offset = 0;
+    let handedOn = 0;
     const end = chunk.length;
     while (offset < end) {
       if (this.#dataLeft > 0) {
-        offset = this.#feedData(chunk, offset);
+        const next = this.#feedData(chunk, offset);
+        handedOn += next - offset;
+        offset = next;
         continue;
       }
       if (this.#partialBytes > 0) {
@@ -58,7 +64,7 @@ export class FrameReader {
       }
       if (end - offset < HEADER_BYTES) {
         this.#keep(chunk, offset, HEADER_BYTES);
-        return;
+        return handedOn;
       }
       const type = chunk[offset] as number;
       const length = ((chunk[offset + 2] as number) << 8) | (chunk[offset + 3] as number);
@@ -71,11 +77,12 @@ export class FrameReader {
       const frameEnd = offset + HEADER_BYTES + length;
       if (frameEnd > end) {
         this.#keep(chunk, offset, HEADER_BYTES + length);
-        return;
+        return handedOn;
       }
       this.#deliver(type, chunk, offset, frameEnd);
       offset = frameEnd;
     }
+    return handedOn;
   }
 
   #startData(from: Buffer, offset: number, length: number): void {

@@ -118,17 +118,28 @@ export class Lane implements FrameSink, StreamLane {
   /** The carrier is gone. Nothing is lost: what it carried last is sent again after the next `attach`. */
   detach(): void {
     this.#attached = false;
+    this.#replay.carrierGone();
     this.#resend = [];
     this.#reader.forgetPartial();
   }
 
-  /** Bytes from the carrier. Throws PortholeError (PROTOCOL_ERROR, FLOW_CONTROL) when the other end broke the rules. */
-  receive(chunk: Buffer): void {
-    this.#reader.feed(chunk);
+  /** Of what `pull` has returned so far the carrier holds no more than the last `pendingBytes`. */
+  flushed(pendingBytes: number): void {
+    this.#replay.flushed(pendingBytes);
+  }
+
+  /**
+   * Bytes from the carrier. Returns how many of them went to streams, whose they are now. Throws PortholeError (PROTOCOL_ERROR, FLOW_CONTROL) when
+   * the other end broke the rules.
+   */
+  receive(chunk: Buffer): number {
+    const handedOn = this.#reader.feed(chunk);
     this.#refuseDebt();
-    if (this.#reader.position - this.#ackSent < ACK_EVERY_BYTES || this.#ackDue) return;
-    this.#ackDue = true;
-    this.#owner.onWantWrite(this);
+    if (this.#reader.position - this.#ackSent >= ACK_EVERY_BYTES && !this.#ackDue) {
+      this.#ackDue = true;
+      this.#owner.onWantWrite(this);
+    }
+    return handedOn;
   }
 
   /** The time for riding along is over: acknowledge now. */

@@ -5,5 +5,6 @@
 export type { Carrier, CarrierReceiver } from './node/carrier.ts';
 export { monotonicNow } from './node/clock.ts';
 export { LanePump, type PumpEvents } from './node/lane-pump.ts';
+export { type ByteReader, hasLeft, readMemory, ReadTap, TappedSocket } from './node/read-tap.ts';
 export { SocketCarrier } from './node/socket-carrier.ts';
 export { WebSocketCarrier, type WebSocketLike } from './node/web-socket-carrier.ts';

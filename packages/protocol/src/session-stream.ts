@@ -13,6 +13,7 @@ import {
   MAX_BLOCK_BYTES,
   OPEN_PREFIX_BYTES,
 } from './frame.ts';
+import { release } from './read-memory.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 import type { Stream, StreamKind, StreamSink } from './stream-contract.ts';
 
@@ -293,11 +294,20 @@ export class SessionStream implements Stream {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#chunks = [];
-    this.#firstChunk = 0;
+    this.#dropChunks();
     this.#heads = [];
     this.#waitingBytes = 0;
     this.#window.close();
     this.#lane.forget(this);
+  }
+
+  #dropChunks(): void {
+    for (let index = this.#firstChunk; index < this.#chunks.length; index += 1) {
+      const chunk = this.#chunks[index] as Buffer;
+      release(chunk, index === this.#firstChunk ? chunk.length - this.#chunkOffset : chunk.length);
+    }
+    this.#chunks = [];
+    this.#firstChunk = 0;
+    this.#chunkOffset = 0;
   }
 }

@@ -15,6 +15,7 @@ import {
 } from './frame.ts';
 import { Lane, type LaneOwner } from './lane.ts';
 import { type Message, parseMessage } from './messages.ts';
+import { release } from './read-memory.ts';
 import { WINDOW_BUDGET_BYTES, type WindowBudget } from './receive-window.ts';
 import { SessionStream, type StreamOpening } from './session-stream.ts';
 import { STREAM_KIND, type Stream, type StreamSink } from './stream-contract.ts';
@@ -180,7 +181,10 @@ export class Session implements LaneOwner {
   onStreamData(streamId: number, piece: Buffer, last: boolean): void {
     // An unknown stream was reset at this end while these bytes were on their way.
     const stream = this.#streams.get(streamId);
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      release(piece);
+      return;
+    }
     try {
       stream.receiveData(piece, last);
     } catch (error) {

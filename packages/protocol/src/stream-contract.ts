@@ -16,7 +16,8 @@ export interface StreamSink {
   /** A head block: latin1 text, parts separated by NUL (see `head.ts`). */
   onHead(block: string): void;
   /**
-   * Body bytes. The view is the sink's to keep. Every byte must be given back by `Stream.consumed` once it has been
+   * Body bytes. The view is the sink's to keep; once it has done with it, it may say so (`release`), so that the memory
+   * is used again. Every byte must be given back by `Stream.consumed` once it has been
    * written on: that is what lets the other end send more.
    */
   onData(chunk: Buffer): void;
@@ -31,7 +32,8 @@ export interface StreamSink {
 export interface Stream {
   sendHead(block: string): void;
   /**
-   * Takes ownership of `chunk` (it is kept until the other end has it; do not write to its memory again).
+   * Takes ownership of `chunk` (it is kept until the other end has it, and released then; do not write to its memory
+   * again, nor keep it elsewhere).
    * False means: stop producing until `onWritable`. The bytes were taken all the same.
    */
   write(chunk: Buffer): boolean;

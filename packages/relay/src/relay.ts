@@ -278,7 +278,7 @@ export class Relay {
       tlsCounters: this.#tlsCounters,
       arrivals: this.#arrivalsAt('https'),
       isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
-      acceptHttp: (socket, visitor, port) => this.#httpDoor.accept(socket, 'https', undefined, visitor, this.#partsOf(port)),
+      acceptHttp: (socket, visitor, port) => this.#httpDoor.accept(socket, 'https', visitor, this.#partsOf(port)),
       acceptH2: (socket, visitor, port) =>
         this.#httpDoor.h2.acceptH2(socket, {
           scheme: 'https',
@@ -299,7 +299,7 @@ export class Relay {
 
   /** A visitor of a tunnel by port that speaks HTTP. */
   #acceptAt(port: number, socket: Socket): void {
-    if (this.#tls === undefined) this.#httpDoor.accept(socket, 'http', undefined, undefined, this.#partsOf(port));
+    if (this.#tls === undefined) this.#httpDoor.accept(socket, 'http', undefined, this.#partsOf(port));
     else this.#tls.door.accept(socket, port);
   }
 

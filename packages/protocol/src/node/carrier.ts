@@ -27,7 +27,8 @@ export interface Carrier {
 }
 
 export interface CarrierReceiver {
-  onBytes(chunk: Buffer): void;
+  /** Returns how many of the bytes went on to somebody who may keep them: the memory of the others may be used again. */
+  onBytes(chunk: Buffer): number;
   onDrain(): void;
   /** Once. Nothing comes after it. */
   onClosed(reason: PortholeError | undefined): void;

@@ -3,7 +3,6 @@ import { PortholeError } from '../errors.ts';
 import { ACK_DELAY_MS, type Lane } from '../lane.ts';
 import type { Carrier, CarrierReceiver } from './carrier.ts';
 import { monotonicNow } from './clock.ts';
-import { youngCollector } from './young-collector.ts';
 
 export interface PumpEvents {
   /** The carrier is gone and the lane detached; `reason` is undefined for a clean close. */
@@ -18,11 +17,6 @@ const SILENT_HEARTBEATS = 2 - 1 / LOOKS_PER_HEARTBEAT;
 const PULL_BYTES = 262_144;
 /** After this many additions in one turn, what there is goes out without waiting for the turn's end. */
 const EARLY_FLUSH_WANTS = 16;
-
-/** Read buffers of a bulk transfer may pile up to this before they are given back; V8 looks through its whole heap at 32 MiB. */
-const COLLECT_EVERY_BYTES = 12_582_912;
-
-const collectYoung = youngCollector();
 
 /**
  * Moves frames between one lane and one carrier until the carrier dies or `stop` is called. Frames of one event-loop
@@ -50,8 +44,6 @@ export class LanePump implements CarrierReceiver {
   #lastTick: number;
   #bytesIn = 0;
   #bytesOut = 0;
-  /** Bytes moved at the last collection. */
-  #collectedAt = 0;
 
   constructor(lane: Lane, carrier: Carrier, heartbeatMs: number, events: PumpEvents) {
     this.#lane = lane;
@@ -120,26 +112,29 @@ export class LanePump implements CarrierReceiver {
     }, withinMs);
   }
 
-  onBytes(chunk: Buffer): void {
-    if (this.#stopped) return;
+  onBytes(chunk: Buffer): number {
+    if (this.#stopped) return 0;
     this.#lastReceived = monotonicNow();
     this.#bytesIn += chunk.length;
+    this.#lane.flushed(this.#carrier.pendingBytes);
+    let handedOn: number;
     try {
-      this.#lane.receive(chunk);
+      handedOn = this.#lane.receive(chunk);
     } catch (error) {
       // A bug, met by what one agent or relay sent, must not end the process that serves all the others.
       this.#events.onViolation(
         error instanceof PortholeError ? error : new PortholeError('INTERNAL', '', { cause: error }),
       );
-      return;
+      return chunk.length;
     }
-    if (this.#bytesIn + this.#bytesOut - this.#collectedAt > COLLECT_EVERY_BYTES) this.#collect();
     if (this.#ackTimer === undefined && this.#lane.ackPending)
       this.#ackTimer = setTimeout(() => this.#onAckDue(), ACK_DELAY_MS);
+    return handedOn;
   }
 
   onDrain(): void {
     this.#blocked = false;
+    this.#lane.flushed(this.#carrier.pendingBytes);
     this.wantWrite();
   }
 
@@ -157,11 +152,6 @@ export class LanePump implements CarrierReceiver {
     for (const buffer of buffers) this.#bytesOut += buffer.length;
     if (!this.#carrier.write(buffers)) this.#blocked = true;
     else if (this.#lane.wantsWrite) this.wantWrite();
-  }
-
-  #collect(): void {
-    this.#collectedAt = this.#bytesIn + this.#bytesOut;
-    collectYoung?.();
   }
 
   #onAckDue(): void {

@@ -1,7 +1,10 @@
 /** Carriers over plain and TLS sockets. */
 import type { Socket } from 'node:net';
 import { PortholeError } from '../errors.ts';
+import { release } from '../read-memory.ts';
 import { type Carrier, type CarrierReceiver, exportKeyingMaterial } from './carrier.ts';
+import { type ReadTap, TappedSocket } from './read-tap.ts';
+import { FreshMemory } from './young-collector.ts';
 
 /** Frames straight on a socket, plain or TLS, after the 101. `head`: bytes that came along with the upgrade. */
 export class SocketCarrier implements Carrier {
@@ -29,7 +32,12 @@ export class SocketCarrier implements Carrier {
     socket.on('drain', () => this.#receiver?.onDrain());
     socket.pause();
     if (head.length > 0) socket.unshift(head);
-    socket.on('data', (chunk: Buffer) => this.#receiver?.onBytes(chunk));
+    const fresh = new FreshMemory();
+    socket.on('data', (chunk: Buffer) => {
+      fresh.add(chunk.length);
+      this.#receiver?.onBytes(chunk);
+    });
+    if (socket instanceof TappedSocket) this.#readThrough(socket.tap);
   }
 
   get receiver(): CarrierReceiver | undefined {
@@ -75,6 +83,13 @@ export class SocketCarrier implements Carrier {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  #readThrough(tap: ReadTap): void {
+    tap.reader = (chunk, owned) => {
+      const kept = owned ? chunk : tap.memory.copy(chunk);
+      release(kept, kept.length - (this.#receiver?.onBytes(kept) ?? 0));
+    };
   }
 
   #onClose(): void {

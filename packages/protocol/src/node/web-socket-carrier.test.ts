@@ -28,6 +28,7 @@ function into(list: string[], onBytes?: (text: string) => void): CarrierReceiver
     onBytes: (chunk) => {
       list.push(chunk.toString());
       onBytes?.(chunk.toString());
+      return chunk.length;
     },
     onDrain: () => {},
     onClosed: () => {},

@@ -100,6 +100,11 @@ export class Exchange implements StreamSink {
     return this.#requestDone;
   }
 
+  /** Body bytes may be needed again, for a second try. */
+  get keepsBody(): boolean {
+    return this.#kept !== undefined;
+  }
+
   /** Nothing of an answer has been written yet, apart from interim ones. */
   get isUnanswered(): boolean {
     return this.#answer === 'awaited' || this.#answer === 'failed';

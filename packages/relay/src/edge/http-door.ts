@@ -8,7 +8,7 @@ import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
 import type { VisitorTls } from './visitor-tls.ts';
-import { type ReadTap, VisitorReads } from './visitor-reads.ts';
+import { VisitorReads } from './visitor-reads.ts';
 
 export interface HttpDoorAddress {
   /** Undefined: all addresses. */
@@ -45,8 +45,7 @@ export class HttpDoor {
         parts.arrivals.take(accepted, (socket) => this.accept(socket, 'http'));
         return;
       }
-      const { socket, tap } = this.#reads.adopt(accepted);
-      this.accept(socket, 'http', tap);
+      this.accept(this.#reads.adopt(accepted), 'http');
     });
   }
 
@@ -71,13 +70,7 @@ export class HttpDoor {
    * Takes a visitor's connection in, from this door's listener or from one that took TLS off. Nothing read of it yet.
    * `parts`: of a port that has routes of its own.
    */
-  accept(
-    socket: net.Socket,
-    scheme: 'http' | 'https',
-    tap?: ReadTap,
-    tls?: VisitorTls,
-    parts: DoorParts = this.#parts,
-  ): void {
+  accept(socket: net.Socket, scheme: 'http' | 'https', tls?: VisitorTls, parts: DoorParts = this.#parts): void {
     const { limits, trusted } = parts;
     const address = plainAddress(socket.remoteAddress);
     if (this.#isDraining || !limits.enter(address)) {
@@ -93,7 +86,6 @@ export class HttpDoor {
         this.#visitors.delete(visitor);
         if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
       },
-      tap,
       scheme === 'http' && parts.h2c !== false ? this.#takerOfH2(parts) : undefined,
     );
     this.#visitors.add(visitor);

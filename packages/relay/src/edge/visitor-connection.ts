@@ -9,10 +9,12 @@ import {
   type ExchangeResponse,
   type Fields,
   PortholeError,
+  release,
   type RequestHead,
   type Stream,
 } from '@porthole/protocol';
 import { RequestReader } from '@porthole/protocol/http1';
+import { type ReadTap, TappedSocket } from '@porthole/protocol/node';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
@@ -23,7 +25,6 @@ import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './
 import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
-import type { ReadTap } from './visitor-reads.ts';
 
 /** Of requests behind the one under way so much is read: a connection that is not read does not tell when it is gone. */
 const MAX_AHEAD_BYTES = 64 * 1024;
@@ -72,6 +73,8 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #isReading = false;
   /** Whether what is being read may be kept, or is overwritten by the next read. */
   #isOwned = true;
+  /** Bytes of it that are somebody else's now. */
+  #handedOn = 0;
   #isDraining = false;
   #visitorEnded = false;
   #deadline = NEVER;
@@ -84,14 +87,13 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     from: VisitorOrigin,
     parts: DoorParts,
     onGone: () => void,
-    tap?: ReadTap,
     takeH2?: (socket: net.Socket) => void,
   ) {
     this.#socket = socket;
     this.#from = from;
     this.parts = parts;
     this.#onGone = onGone;
-    this.#tap = tap;
+    this.#tap = socket instanceof TappedSocket ? socket.tap : undefined;
     this.#takeH2 = takeH2;
     this.#isFresh = takeH2 !== undefined;
     this.output = new VisitorOutput(socket, parts.turns);
@@ -164,7 +166,15 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   onBody(chunk: Buffer): void {
-    this.#exchange?.body(this.#isOwned ? chunk : Buffer.from(chunk));
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    if (exchange.keepsBody) {
+      // It may be sent twice: memory that nobody gives back.
+      exchange.body(Buffer.from(chunk));
+      return;
+    }
+    if (this.#isOwned) this.#handedOn += chunk.length;
+    exchange.body(this.#toKeep(chunk));
   }
 
   onTrailers(fields: Fields): void {
@@ -273,11 +283,23 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #onData(chunk: Buffer, owned: boolean): void {
     this.#visitorMovedAt = this.parts.ticker.now;
     this.#isOwned = owned;
-    if (this.#pipe !== undefined) this.#pipe.visitorData(owned ? chunk : Buffer.from(chunk));
+    this.#handedOn = 0;
+    if (this.#pipe !== undefined) this.#pipe.visitorData(this.#toKeep(chunk));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
     else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]), true);
     else if (this.#isFresh) this.#readFirst(chunk);
-    else this.#read(chunk);
+    else {
+      this.#read(chunk);
+      if (owned && this.#speaksHttp && this.#unread === undefined) release(chunk, chunk.length - this.#handedOn);
+    }
+  }
+
+  get #speaksHttp(): boolean {
+    return this.#state === 'idle' || this.#state === 'head' || this.#state === 'exchange';
+  }
+
+  #toKeep(chunk: Buffer): Buffer {
+    return this.#isOwned ? chunk : (this.#tap?.memory.copy(chunk) ?? Buffer.from(chunk));
   }
 
   /** The first bytes: visitors who speak HTTP/2 without asking begin with its preface (RFC 9113 section 3.3). */
@@ -345,7 +367,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
         if (used === 0) throw new PortholeError('INTERNAL');
         rest = rest.subarray(used);
         this.#exchange?.settle();
-        if (this.#state !== 'idle' && this.#state !== 'head' && this.#state !== 'exchange') break;
+        if (!this.#speaksHttp) break;
         if (this.#handOver !== undefined) {
           this.#giveAway(this.#handOver, rest);
           break;

@@ -3,6 +3,8 @@
  * loop. Small pieces are copied together, large ones written as they are. Says when the visitor does not keep up.
  */
 import type * as net from 'node:net';
+import { release } from '@porthole/protocol';
+import { hasLeft } from '@porthole/protocol/node';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
 /** What gathered up to this size is copied together and written as one. */
@@ -117,6 +119,7 @@ export class VisitorOutput implements Flushable {
         if (typeof piece === 'string') socket.write(piece, 'latin1');
         else socket.write(piece);
       }
+      if (hasLeft(socket)) for (const piece of pieces) if (typeof piece !== 'string') release(piece);
       // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
     } while (this.#bytes > 0 && !this.#blocked);
@@ -131,8 +134,10 @@ export class VisitorOutput implements Flushable {
       // Copied already, and so is everything before it.
       if (piece.buffer.byteLength === piece.length) break;
       earlier[index] = ownCopy(piece);
+      release(piece);
     }
     earlier.push(ownCopy(chunk));
+    release(chunk);
   }
 
   #nextBatch(): (string | Buffer)[] {

@@ -62,6 +62,7 @@ export function bridgeCarrier(carrier: Carrier, socket: net.Socket): void {
   carrier.receiver = {
     onBytes: (chunk) => {
       if (!socket.write(chunk)) carrier.pause();
+      return chunk.length;
     },
     onDrain: () => void socket.resume(),
     onClosed: () => void socket.destroy(),

@@ -269,7 +269,10 @@ describe('a carrier of a session on another worker', () => {
     ]);
     const received = new Recorder();
     arrived.receiver = {
-      onBytes: (chunk) => received.onData(chunk),
+      onBytes: (chunk) => {
+        received.onData(chunk);
+        return chunk.length;
+      },
       onDrain: () => {},
       onClosed: () => received.onEnd(),
     };

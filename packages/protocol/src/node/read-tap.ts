@@ -1,0 +1,103 @@
+/**
+ * Sockets that are read into memory of ours. Node gives every read 64 KiB of fresh memory, which costs more than parsing
+ * the request in it; its `onread` option reads where it is told. Small reads of all sockets share one buffer, a bulk
+ * transfer's go into blocks that are passed on instead of copied.
+ */
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { BLOCK_BYTES, ReadMemory, release } from '../read-memory.ts';
+import { FreshMemory } from './young-collector.ts';
+
+/**
+ * `owned`: the chunk is the reader's, who must `release` what he does not pass on; otherwise it is overwritten after
+ * the call.
+ */
+export type ByteReader = (chunk: Buffer, owned: boolean) => void;
+
+/** A read of this size is worth a block of its own: a bulk transfer is under way. */
+const BULK_BYTES = BLOCK_BYTES / 2;
+
+/** Read memory for the sockets of a process, or of a part of it. */
+export function readMemory(): ReadMemory {
+  const fresh = new FreshMemory();
+  return new ReadMemory((bytes) => fresh.add(bytes));
+}
+
+/** One socket's reads. While it has no `reader`, the socket is an ordinary one with `data` events. */
+export class ReadTap {
+  reader: ByteReader | undefined;
+  /** For the `onread` option of sockets. */
+  readonly onread: { buffer: () => Uint8Array; callback: (length: number, buffer: Uint8Array) => boolean };
+  readonly memory: ReadMemory;
+  readonly #alone: boolean;
+  #socket: Duplex | undefined;
+  /** Memory for the next read of this socket alone. */
+  #own: Buffer | undefined;
+  #bulk: boolean;
+
+  /** `alone`: the socket may be given bytes at any time (TLS), so that it must not share a buffer with others. */
+  constructor(memory: ReadMemory, alone = false) {
+    this.memory = memory;
+    this.#alone = alone;
+    this.#bulk = alone;
+    this.onread = { buffer: () => this.#next(), callback: (length) => this.#read(length) };
+  }
+
+  /** Whose `data` events there are while nobody is `reader`. */
+  bind(socket: Duplex): void {
+    this.#socket = socket;
+  }
+
+  /** The transfer is over: back to the shared buffer with the next read. */
+  rest(): void {
+    this.#bulk = this.#alone;
+  }
+
+  /** Called after every read: where the next one goes. Memory may be given back here only, when no read goes there any more. */
+  #next(): Uint8Array {
+    if (this.#bulk) {
+      this.#own ??= this.memory.take();
+      return this.#own;
+    }
+    if (this.#own !== undefined) release(this.#own);
+    this.#own = undefined;
+    return this.memory.shared;
+  }
+
+  #read(length: number): boolean {
+    const own = this.#own;
+    const isBulk = length >= BULK_BYTES;
+    this.#bulk = this.#alone || isBulk;
+    const memory = own ?? this.memory.shared;
+    const chunk = length === memory.length ? memory : memory.subarray(0, length);
+    const owned = own !== undefined && isBulk;
+    if (owned) {
+      this.#own = undefined;
+      release(own, BLOCK_BYTES - length);
+    }
+    if (this.reader !== undefined) this.reader(chunk, owned);
+    else this.#socket?.push(owned ? chunk : Buffer.from(chunk));
+    return true;
+  }
+}
+
+/** A plain TCP or Unix socket that is read through a tap. */
+export class TappedSocket extends Socket {
+  readonly tap: ReadTap;
+
+  constructor(memory: ReadMemory, options: SocketConstructorOpts) {
+    // Windows may fill a buffer before it says so.
+    const tap = new ReadTap(memory, process.platform === 'win32');
+    super({ ...options, onread: tap.onread });
+    this.tap = tap;
+    tap.bind(this);
+  }
+}
+
+/**
+ * Whether the system has everything that was written: then the memory it was written from may be used again. Never true
+ * of TLS and of streams in memory, which pass views on.
+ */
+export function hasLeft(socket: Duplex): boolean {
+  return socket.writableLength === 0 && socket instanceof Socket && !('encrypted' in socket);
+}

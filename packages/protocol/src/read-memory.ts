@@ -1,0 +1,87 @@
+/**
+ * Memory that sockets are read into, used again once nobody looks at what it held. Bytes move through a process in views
+ * of it, without a copy; whoever has done with some says `release`. Who never says so keeps the memory, and new memory
+ * takes its place: forgetting costs speed, never bytes.
+ */
+
+/** One read's worth, and what everything is made of. */
+export const BLOCK_BYTES = 65_536;
+/** So much memory waits for the next read at most; what bursts have needed beyond is given back. */
+const MAX_FREE_BLOCKS = 64;
+/** Copies up to this come from Node's own pool of small buffers. */
+const SMALL_BYTES = 4_096;
+
+class Block extends ArrayBuffer {
+  readonly whole: Buffer;
+  /** Bytes that somebody may still look at. */
+  lentBytes = 0;
+  readonly #onIdle: (block: Block) => void;
+
+  constructor(onIdle: (block: Block) => void) {
+    super(BLOCK_BYTES);
+    this.#onIdle = onIdle;
+    this.whole = Buffer.from(this);
+  }
+
+  giveBack(bytes: number): void {
+    this.lentBytes -= bytes;
+    if (this.lentBytes === 0) this.#onIdle(this);
+  }
+}
+
+/**
+ * Says that `bytes` of `chunk` (default: all) will not be looked at again. At most once for every byte, by whoever owns
+ * it then; a no-op for memory that comes from elsewhere.
+ */
+export function release(chunk: Buffer, bytes = chunk.length): void {
+  const block = chunk.buffer;
+  if (block instanceof Block && bytes > 0) block.giveBack(bytes);
+}
+
+export class ReadMemory {
+  /** For reads that are handled to their end before the next one starts, of any socket. */
+  readonly shared: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  readonly #free: Block[] = [];
+  readonly #onFresh: ((bytes: number) => void) | undefined;
+  readonly #onIdle = (block: Block): void => {
+    if (block === this.#copies) this.#copiesEnd = 0;
+    else if (this.#free.length < MAX_FREE_BLOCKS) this.#free.push(block);
+  };
+  /** Where copies go, one behind the other. */
+  #copies: Block | undefined;
+  #copiesEnd = 0;
+
+  /** `onFresh` hears of memory that had to be made because none had come back. */
+  constructor(onFresh?: (bytes: number) => void) {
+    this.#onFresh = onFresh;
+  }
+
+  /** `BLOCK_BYTES` for one socket's next read; all of it counts as lent. */
+  take(): Buffer {
+    const block = this.#takeBlock();
+    block.lentBytes = BLOCK_BYTES;
+    return block.whole;
+  }
+
+  /** A copy of part of `shared`, or of anything else, that may be kept. At most `BLOCK_BYTES`. */
+  copy(chunk: Buffer): Buffer {
+    if (chunk.length <= SMALL_BYTES) return Buffer.from(chunk);
+    if (this.#copies === undefined || this.#copiesEnd + chunk.length > BLOCK_BYTES) {
+      this.#copies = this.#takeBlock();
+      this.#copiesEnd = 0;
+    }
+    const block = this.#copies;
+    const start = this.#copiesEnd;
+    this.#copiesEnd += chunk.length;
+    block.lentBytes += chunk.length;
+    block.whole.set(chunk, start);
+    return block.whole.subarray(start, this.#copiesEnd);
+  }
+
+  #takeBlock(): Block {
+    const block = this.#free.pop();
+    if (block !== undefined) return block;
+    this.#onFresh?.(BLOCK_BYTES);
+    return new Block(this.#onIdle);
+  }
+}
