@@ -50,6 +50,16 @@ export async function startStage(target: string | number, options: StageOptions 
   }
 }
 
+export interface CutStage extends Stage {
+  readonly cutter: CarrierCutter;
+}
+
+/** A stage with a carrier cutter between agent and relay. */
+export async function startCutStage(target: string | number, options: StageOptions = {}): Promise<CutStage> {
+  const stage = await startStage(target, { ...options, cutter: true });
+  return stage as CutStage;
+}
+
 /** For clients with a resolver of their own: every name is this machine. */
 export const everythingIsHere: LookupFunction = (_name, options, done) => {
   const address = { address: '127.0.0.1', family: 4 };

@@ -7,6 +7,7 @@ import { installed, missing } from '../harness/debian.ts';
 import { freePortRange } from '../harness/free-ports.ts';
 import { giveFolder, notAsRoot } from '../harness/other-user.ts';
 import { Program, runProgram } from '../harness/program.ts';
+import { type Redis, startRedis } from '../harness/redis.ts';
 import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
 import { scaled } from '../harness/scale.ts';
 import { type TempFolder, tempFolder } from '../harness/temp-folder.ts';
@@ -52,25 +53,16 @@ async function run(
 }
 
 describe.skipIf(missing('redis-server', 'redis-cli', 'redis-benchmark'))('Redis', () => {
-  let redis: Program;
-  let folder: TempFolder;
+  let redis: Redis;
   let passage: Passage;
 
   beforeAll(async () => {
-    folder = tempFolder();
-    const { first } = await freePortRange(1);
-    redis = new Program({
-      name: 'redis-server',
-      command: installed('redis-server') ?? '',
-      args: ['--port', String(first), '--bind', '127.0.0.1', '--save', '', '--dir', folder.path],
-    });
-    await redis.waitForLine('redis is ready', (line) => (/Ready to accept connections/.test(line) ? true : undefined));
-    passage = await passageTo(first);
+    redis = await startRedis();
+    passage = await passageTo(redis.port);
   });
   afterAll(async () => {
     await passage?.close();
     await redis?.close();
-    folder?.remove();
   });
 
   it('answers redis-cli, pipes and subscriptions', async () => {

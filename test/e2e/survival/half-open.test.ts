@@ -9,6 +9,7 @@ import { type Origin, startOrigin } from '../../harness/origin.ts';
 import { askOnce, getRequest } from '../../harness/raw-visitor.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
 import { noteFigure, scaled } from '../../harness/scale.ts';
+import { type CutStage, startCutStage } from '../../harness/stage.ts';
 import { staysTrue, until } from '../../harness/until.ts';
 import { visitWebSocket } from '../../harness/visits.ts';
 
@@ -22,9 +23,9 @@ const STOPPED_MS = scaled(4_000, 90_000);
 const TEST_MS = scaled(60_000, 240_000);
 
 let origin: Origin;
+let stage: CutStage;
 let relay: RelayUnderTest;
 let cutter: CarrierCutter;
-let token: string;
 let agent: AgentUnderTest;
 let url: string;
 
@@ -32,16 +33,11 @@ const config = { heartbeat: `${HEARTBEAT_MS}ms` };
 
 beforeAll(async () => {
   origin = await startOrigin();
-  relay = await startRelay({ config });
-  token = await relay.addToken('ada');
-  cutter = await startCarrierCutter({ port: () => relay.port });
-  agent = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: 'quiet' });
-  url = await agent.url();
+  stage = await startCutStage(origin.port, { relay: { config }, agent: { name: 'quiet' } });
+  ({ relay, cutter, agent, url } = stage);
 });
 afterAll(async () => {
-  await agent?.close();
-  await cutter?.close();
-  await relay?.close();
+  await stage?.close();
   await origin?.close();
 });
 

@@ -4,15 +4,15 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, startAgent } from '../../harness/agent.ts';
-import { type CarrierCutter, startCarrierCutter } from '../../harness/carrier-cutter.ts';
+import type { CarrierCutter } from '../../harness/carrier-cutter.ts';
 import { installed, missing } from '../../harness/debian.ts';
-import { freePortRange } from '../../harness/free-ports.ts';
 import { type Origin, startOrigin } from '../../harness/origin.ts';
-import { Program, runProgram } from '../../harness/program.ts';
+import { runProgram } from '../../harness/program.ts';
 import { type RawOrigin, startRawOrigin } from '../../harness/raw-origin.ts';
-import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
+import { type Redis, startRedis } from '../../harness/redis.ts';
+import type { RelayUnderTest } from '../../harness/relay.ts';
 import { scaled } from '../../harness/scale.ts';
-import { type TempFolder, tempFolder } from '../../harness/temp-folder.ts';
+import { type CutStage, startCutStage } from '../../harness/stage.ts';
 import { download, expectWhole, upload, visitEvents, visitTcp, visitWebSocket } from '../../harness/visits.ts';
 
 const MIB = 1024 * 1024;
@@ -21,6 +21,7 @@ const CUTS = scaled(12, 50);
 const TEST_MS = scaled(60_000, 600_000);
 
 let origin: Origin;
+let stage: CutStage;
 let echo: RawOrigin;
 let relay: RelayUnderTest;
 let cutter: CarrierCutter;
@@ -32,16 +33,11 @@ beforeAll(async () => {
   origin = await startOrigin();
   echo = await startRawOrigin();
   echo.server.on('connection', (socket) => socket.pipe(socket));
-  relay = await startRelay({ tcpPorts: 2 });
-  token = await relay.addToken('ada');
-  cutter = await startCarrierCutter({ port: () => relay.port });
-  agent = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: 'steady' });
-  url = await agent.url();
+  stage = await startCutStage(origin.port, { relay: { tcpPorts: 2 }, agent: { name: 'steady' } });
+  ({ relay, cutter, token, agent, url } = stage);
 });
 afterAll(async () => {
-  await agent?.close();
-  await cutter?.close();
-  await relay?.close();
+  await stage?.close();
   await origin?.close();
   await echo?.close();
 });
@@ -87,29 +83,17 @@ describe('a tunnel whose carrier is cut at random moments', () => {
 });
 
 describe.skipIf(missing('redis-server', 'redis-benchmark'))('redis-benchmark over a cut carrier', () => {
-  let redis: Program;
-  let folder: TempFolder;
+  let redis: Redis;
 
   beforeAll(async () => {
-    folder = tempFolder();
-    const { first } = await freePortRange(1);
-    redis = new Program({
-      name: 'redis-server',
-      command: installed('redis-server') ?? '',
-      args: ['--port', String(first), '--bind', '127.0.0.1', '--save', '', '--dir', folder.path],
-    });
-    await redis.waitForLine('redis is ready', (line) => (/Ready to accept connections/.test(line) ? first : undefined));
+    redis = await startRedis();
   });
-  afterAll(async () => {
-    await redis?.close();
-    folder?.remove();
-  });
+  afterAll(() => redis?.close());
 
   it(
     'loses no command and no connection',
     async () => {
-      const port = redisPort(redis);
-      await using tcpAgent = await startAgent({ relayUrl: cutter.url, token, target: port, kind: 'tcp' });
+      await using tcpAgent = await startAgent({ relayUrl: cutter.url, token, target: redis.port, kind: 'tcp' });
       const publicPort = new URL(await tcpAgent.url()).port;
       const commands = scaled(30_000, 300_000);
       const cuts = cutter.cutAtRandom({ seed: 12, times: CUTS, bytesBetween: [commands * 2, commands * 30] });
@@ -133,8 +117,3 @@ describe.skipIf(missing('redis-server', 'redis-benchmark'))('redis-benchmark ove
     TEST_MS,
   );
 });
-
-function redisPort(redis: Program): number {
-  const args = redis.child.spawnargs;
-  return Number(args[args.indexOf('--port') + 1]);
-}

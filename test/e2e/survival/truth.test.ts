@@ -4,11 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, startAgent } from '../../harness/agent.ts';
-import { type CarrierCutter, startCarrierCutter } from '../../harness/carrier-cutter.ts';
+import type { CarrierCutter } from '../../harness/carrier-cutter.ts';
 import { type Origin, startOrigin } from '../../harness/origin.ts';
 import { CHALLENGE, CLOSE, dialCarrier, HELLO, type RawCarrier, WELCOME } from '../../harness/raw-carrier.ts';
 import { askOnce, getRequest } from '../../harness/raw-visitor.ts';
 import { type RelayUnderTest, startRelay } from '../../harness/relay.ts';
+import { type CutStage, startCutStage } from '../../harness/stage.ts';
 import { until } from '../../harness/until.ts';
 
 const HEARTBEAT_MS = 5_000;
@@ -17,6 +18,7 @@ const ASKING_MS = 1_000;
 const NAME = 'canary';
 
 let origin: Origin;
+let stage: CutStage;
 let relay: RelayUnderTest;
 let cutter: CarrierCutter;
 let token: string;
@@ -26,16 +28,14 @@ let url: string;
 beforeAll(async () => {
   origin = await startOrigin();
   // No waiting: the canary's answer is about now. Short heartbeats make the silence noticed, long before it is to be told.
-  relay = await startRelay({ config: { wait: '0s', heartbeat: '1s', grace: '30s' } });
-  token = await relay.addToken('ada');
-  cutter = await startCarrierCutter({ port: () => relay.port });
-  agent = await startAgent({ relayUrl: cutter.url, token, target: origin.port, name: NAME });
-  url = await agent.url();
+  const config = { wait: '0s', heartbeat: '1s', grace: '30s' };
+  stage = await startCutStage(origin.port, { relay: { config }, agent: { name: NAME } });
+  ({ relay, cutter, token, agent, url } = stage);
 });
 afterAll(async () => {
+  // Not the stage's any more.
   await agent?.close();
-  await cutter?.close();
-  await relay?.close();
+  await stage?.close();
   await origin?.close();
 });
 
