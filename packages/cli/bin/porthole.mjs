@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Starts the command under any Node that can read this file: the built one in this process, or, in a checkout,
- * the source under a Node that is new enough.
+ * the source under a Node that is new enough. Its first half is that of `porthole-relay`'s, which says why.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

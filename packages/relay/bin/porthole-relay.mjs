@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /**
- * Starts the relay under any Node that can read this file: the built one, or, in a checkout, the source. In this process wherever that is possible, so that signals and `kill` meet the relay itself.
+ * Starts the relay under any Node that can read this file: the built one, or, in a checkout, the source. In this process
+ * wherever that is possible, so that signals and `kill` meet the relay itself. Its first half is that of the `porthole`
+ * command's: an older Node must be able to read a launcher by itself, so it imports nothing of ours.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
