@@ -105,9 +105,9 @@ describe('two workers', () => {
       expect([answer.status, answer.body.length]).toEqual([200, round * 1000]);
     });
     await Promise.all(visits);
-    // The agent and its visitors are of one relay, whichever process has them.
+    // Agents and visitors are of one relay, whichever process has them.
     expect(await stage.relay.metric('porthole_exchanges_total')).toBe(60);
-    expect(await stage.relay.metric('porthole_sessions')).toBe(1);
+    expect(await stage.relay.metric('porthole_sessions')).toBe(2);
     await origin.close();
   });
 
