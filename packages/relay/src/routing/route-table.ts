@@ -3,7 +3,7 @@
  * route registry of this relay looks up in the same way. Who may hold what is decided by the registries themselves.
  */
 import { REGISTRY_LIMITS, type RegistryLimits, type Schedule, schedule } from './lease-limits.ts';
-import type { Address, Resolution, Waiting } from './registry.ts';
+import type { Address, PortTraits, Resolution, Waiting } from './registry.ts';
 import { type Slot, UNKNOWN } from './slot.ts';
 import { WaitRoom } from './wait-room.ts';
 
@@ -86,8 +86,7 @@ export abstract class RouteTable {
     return this.#hosts.get(host)?.raw === true;
   }
 
-  /** How a port is served, also while its holder is away; undefined when nobody holds it. */
-  portTraits(port: number): { readonly raw: boolean; readonly clientCa: string | undefined } | undefined {
+  portTraits(port: number): PortTraits | undefined {
     return this.#ports.get(port);
   }
 
