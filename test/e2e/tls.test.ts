@@ -13,6 +13,7 @@ import { connectSecurely, visitSecurely } from '../harness/tls-visitor.ts';
 import { until, within } from '../harness/until.ts';
 import { connectWire } from '../harness/wire.ts';
 
+const HALF_OPEN = 5_000;
 const authority = new TestAuthority();
 let files: CertificateFiles;
 let relay: RelayUnderTest;
@@ -121,6 +122,15 @@ describe('a relay with https', () => {
     await expect(old).rejects.toThrow();
   });
 
+  it('begins no handshake anew on a connection that stands', async () => {
+    const socket = await connectSecurely({ port: port(), servername: 'shop.tunnel.test', ca, maxVersion: 'TLSv1.2' });
+    const refused = once(socket, 'error') as Promise<[Error & { code: string }]>;
+    socket.renegotiate({}, () => undefined);
+    const [{ code }] = await within('the refusal', refused);
+    expect(code).toBe('ERR_SSL_NO_RENEGOTIATION');
+    socket.destroy();
+  });
+
   it('says so to somebody who speaks plain HTTP, and gives garbage an alert', async () => {
     const plain = await connectWire({ host: '127.0.0.1', port: port() });
     await plain.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -162,7 +172,7 @@ describe('a relay with https', () => {
   it('serves others while thousands hold half a hello open, and lets those go in time', async () => {
     const half = Buffer.from('160301020001000', 'hex');
     const sockets: Socket[] = [];
-    for (let i = 0; i < 2_000; i++) {
+    for (let i = 0; i < HALF_OPEN; i++) {
       const socket = connect({ port: port(), host: '127.0.0.1' });
       socket.on('error', () => undefined);
       socket.write(half);
