@@ -11,7 +11,7 @@ import { ChallengeDns, Pebble, pebbleMissing } from '../harness/pebble.ts';
 import { RelayUnderTest } from '../harness/relay.ts';
 import { everythingIsHere } from '../harness/stage.ts';
 import { tempFolder } from '../harness/temp-folder.ts';
-import { visitSecurely } from '../harness/tls-visitor.ts';
+import { type SecureVisit, visitSecurely } from '../harness/tls-visitor.ts';
 import { TestAuthority, writeCertificateFiles } from '../harness/certificates.ts';
 
 const HERE = fileURLToPath(new URL('../harness/everything-here.mjs', import.meta.url));
@@ -55,7 +55,7 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
         '--ca-file',
         folder.write('ca.pem', relayAuthority.certificatePem + pebble.caPem),
       ],
-      env: { NODE_OPTIONS: `--import=${HERE}`, XDG_STATE_HOME: folder.path },
+      env: { NODE_OPTIONS: `--import=${HERE}`, XDG_STATE_HOME: folder.path, PORTHOLE_BASIC_AUTH: 'eve:secret' },
     });
   });
   afterAll(async () => {
@@ -69,8 +69,9 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
   });
 
   const port = (): number => relay.httpsPort ?? 0;
-  const visit = (path: string, more: { method?: string; body?: string } = {}) =>
-    visitSecurely({ port: port(), servername: 'private.tunnel.test', ca, path, ...more });
+  const authorization = `Basic ${Buffer.from('eve:secret').toString('base64')}`;
+  const visit = (path: string, more: Partial<SecureVisit> = {}) =>
+    visitSecurely({ port: port(), servername: 'private.tunnel.test', ca, path, headers: { authorization }, ...more });
 
   it('gets a certificate of its own through the relay, and tells what visitors see', async () => {
     const told = await agent.event('certificate', () => true, 30_000);
@@ -88,12 +89,26 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
     for (const file of files) expect(statSync(`${kept}/${file}`).mode & 0o077).toBe(0);
   });
 
+  it('asks for the password on its side, and tells the service who the visitor is', async () => {
+    const refused = await visit('/headers', { headers: {} });
+    expect([refused.status, refused.headers['www-authenticate']]).toEqual([401, expect.stringContaining('Basic')]);
+    const headers = { authorization, 'x-forwarded-for': '6.6.6.6', 'x-forwarded-proto': 'http' };
+    const { body } = await visit('/headers', { headers });
+    expect(body).toMatch(/"X-Forwarded-For",\s*"127\.0\.0\.1"/);
+    expect(body).toMatch(/"X-Forwarded-Proto",\s*"https"/);
+    expect(body).not.toMatch(/6\.6\.6\.6|secret|Basic/);
+  });
+
   it('passes bodies, keeps connections and lets WebSockets through', async () => {
     const body = 'x'.repeat(2_000_000);
     const { body: back } = await visit('/echo', { method: 'POST', body });
     expect(back.length).toBe(body.length);
     expect((await visit('/size/5000000')).body.length).toBe(5_000_000);
-    const socket = new WebSocket(`wss://private.tunnel.test:${port()}/`, { ca, lookup: everythingIsHere });
+    const socket = new WebSocket(`wss://private.tunnel.test:${port()}/`, {
+      ca,
+      lookup: everythingIsHere,
+      headers: { authorization },
+    });
     await once(socket, 'open');
     socket.send('hello');
     expect(String(((await once(socket, 'message')) as [Buffer])[0])).toBe('hello');

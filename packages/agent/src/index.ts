@@ -15,6 +15,7 @@ export type { LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } f
 export { ORIGIN_PROTOCOLS, originFor, type OriginOptions, type OriginProtocol } from './origin-for.ts';
 export type { Origin } from './origin.ts';
 export { PROXY_VERSIONS, type ProxyVersion } from './proxy-header.ts';
+export { VisitorServer } from './visitor-server.ts';
 export { type OriginAddress, type OriginTarget, parseTarget } from './target.ts';
 export {
   type ClaimedMessage,

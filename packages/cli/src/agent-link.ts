@@ -27,7 +27,7 @@ export function relayLinkOpener(env: Environment, software: string, onFault: (ca
 }
 
 export function openOrigin(plan: TunnelPlan): Origin {
-  return originFor(plan.claims[0].protocol, plan.target, {
+  return originFor(plan.spoken, plan.target, {
     proxyProtocol: plan.proxyProtocol,
     hostHeader: plan.hostHeader,
     originProtocol: plan.originProtocol,

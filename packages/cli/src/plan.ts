@@ -25,6 +25,8 @@ export interface TunnelPlan {
   readonly shownTarget: string;
   /** One for each domain that was asked for. */
   readonly claims: Several<TunnelClaim>;
+  /** With the target. `tcp`: bytes go there as they are. */
+  readonly spoken: 'http' | 'tcp';
   readonly hostHeader: string;
   readonly originProtocol: OriginProtocol;
   readonly insecureOrigin: boolean;
@@ -104,6 +106,8 @@ export function planTunnel(
       },
       domainsOf(wish),
     ),
+    // A PROXY protocol header names the visitor of a whole connection: nothing in it is looked at then.
+    spoken: (kind === 'http' && wish.proxyProtocol === undefined) || kind === 'serve' ? 'http' : 'tcp',
     hostHeader: wish.hostHeader ?? 'preserve',
     originProtocol: originProtocolOf(wish.originProtocol),
     insecureOrigin: wish.insecureOrigin ?? false,
@@ -157,21 +161,15 @@ function credentialOf(text: string | undefined): string | undefined {
 
 function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
   if (wish.endToEnd !== true) return undefined;
-  if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined)
-    throw new PortholeError(
-      'USAGE',
-      '--basic-auth does not go with --end-to-end: what is inside is passed on as it is',
-    );
-  if (wish.clientCaFile !== undefined)
-    throw new PortholeError(
-      'USAGE',
-      '--client-ca-file does not go with --end-to-end: the relay does not see the handshake',
-    );
-  if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve')
-    throw new PortholeError(
-      'USAGE',
-      '--host-header does not go with --end-to-end: what is inside is passed on as it is',
-    );
+  const refuse = (option: string, why: string): never => {
+    throw new PortholeError('USAGE', `${option} does not go with ${why}`);
+  };
+  if (wish.clientCaFile !== undefined) refuse('--client-ca-file', '--end-to-end: the relay does not see the handshake');
+  if (wish.proxyProtocol !== undefined) {
+    const why = '--end-to-end and --proxy-protocol: what is inside is passed on as it is';
+    if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined) refuse('--basic-auth', why);
+    if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve') refuse('--host-header', why);
+  }
   return { directoryUrl: wish.acmeDirectory ?? DEFAULT_DIRECTORY, email: wish.acmeEmail };
 }
 

@@ -217,6 +217,14 @@ describe('a running command', () => {
 });
 
 describe('plans', () => {
+  it('of end-to-end tunnels may have a password, and bytes go on as they are only with a PROXY header', () => {
+    const wish = { endToEnd: true, basicAuth: 'a:b', hostHeader: 'rewrite' };
+    const web = planTunnel('http', '1', wish, { folder, home: folder });
+    expect([web.claims[0].protocol, web.spoken, web.basicAuth]).toEqual(['tls', 'http', 'a:b']);
+    const raw = planTunnel('http', '1', { endToEnd: true, proxyProtocol: 'v2' }, { folder, home: folder });
+    expect([raw.claims[0].protocol, raw.spoken]).toEqual(['tls', 'tcp']);
+  });
+
   it.each([
     ['http', '3000', 'http://localhost:3000'],
     ['http', 'https://[::1]:3443', 'https://[::1]:3443'],
@@ -237,6 +245,12 @@ describe('plans', () => {
     [
       'a credential without colon',
       () => planTunnel('http', '1', { basicAuth: 'user' }, { folder, home: folder }),
+      'USAGE',
+    ],
+    [
+      'a password where nothing is looked at',
+      () =>
+        planTunnel('http', '1', { endToEnd: true, proxyProtocol: 'v2', basicAuth: 'a:b' }, { folder, home: folder }),
       'USAGE',
     ],
     [

@@ -10,6 +10,7 @@ import {
 } from '@porthole/agent';
 import { Board } from './board.ts';
 import { EndToEndTunnel } from './end-to-end/end-to-end-tunnel.ts';
+import { HttpInside, RawInside } from './end-to-end/inside.ts';
 import { CountedOrigin } from './origins/counted-origin.ts';
 import { GuardedOrigin } from './origins/guarded-origin.ts';
 import { errorEvent } from './output/events.ts';
@@ -84,15 +85,12 @@ interface OpenedOrigin {
 async function openOrigins(run: TunnelRun): Promise<OpenedOrigin[]> {
   return Promise.all(
     run.plans.map(async (plan) => {
-      if (plan.endToEnd !== undefined) {
-        const endToEnd = new EndToEndTunnel(plan.endToEnd, run.openOrigin(plan), run);
-        return { origin: endToEnd.origin, endToEnd };
-      }
-      const origin = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
-      return {
-        origin: plan.basicAuth === undefined ? origin : new GuardedOrigin(origin, plan.basicAuth),
-        endToEnd: undefined,
-      };
+      const plain = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
+      const origin = plan.basicAuth === undefined ? plain : new GuardedOrigin(plain, plan.basicAuth);
+      if (plan.endToEnd === undefined) return { origin, endToEnd: undefined };
+      const inside = plan.spoken === 'http' ? new HttpInside(origin) : new RawInside(origin);
+      const endToEnd = new EndToEndTunnel(plan.endToEnd, inside, run);
+      return { origin: endToEnd.origin, endToEnd };
     }),
   );
 }

@@ -1,6 +1,5 @@
 /**
  * An origin that ends visitors' TLS here, with a key that never leaves this machine; the relay passes ciphertext on.
- * What is inside goes to the target as it is.
  */
 import { createSecureContext, type SecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { createChallengeCertificate } from '@porthole/acme';
@@ -12,7 +11,7 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/agent';
-import { serveSocket } from './socket-stream.ts';
+import type { Inside } from './inside.ts';
 import { StreamDuplex } from './stream-duplex.ts';
 
 const CHALLENGE_PROTOCOL = 'acme-tls/1';
@@ -21,14 +20,13 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 const CERTIFICATE_WAIT_MS = 20_000;
 
 export class EndToEndOrigin implements Origin {
-  readonly #inner: Origin;
+  readonly #inside: Inside;
   readonly #challenges = new Map<string, SecureContext>();
   #context: SecureContext | undefined;
   #waiting: ((context: SecureContext | undefined) => void)[] = [];
 
-  /** `inner` takes raw connections. */
-  constructor(inner: Origin) {
-    this.#inner = inner;
+  constructor(inside: Inside) {
+    this.#inside = inside;
   }
 
   /** From here on visitors are shown this one; those who wait go on. */
@@ -65,14 +63,14 @@ export class EndToEndOrigin implements Origin {
       isSecure = true;
       clearTimeout(timer);
       if (socket.alpnProtocol === CHALLENGE_PROTOCOL) socket.end();
-      else serveSocket(socket, this.#inner, opening);
+      else this.#inside.serve(socket, opening);
     });
     return duplex;
   }
 
   close(): void {
     for (const resolve of this.#waiting.splice(0)) resolve(undefined);
-    this.#inner.close();
+    this.#inside.close();
   }
 
   #options(): TLSSocketOptions {

@@ -1,11 +1,12 @@
 /** An end-to-end tunnel as a whole: the origin that ends TLS, its certificate, and what the user is told about it. */
 import { getCACertificates } from 'node:tls';
-import { errorRow, type Origin } from '@porthole/agent';
+import { errorRow } from '@porthole/agent';
 import type { Output } from '../output/output.ts';
 import type { EndToEndPlan } from '../plan.ts';
 import type { RelayChoice } from '../settings/relay-choice.ts';
 import { AgentCertificate } from './agent-certificate.ts';
 import { EndToEndOrigin } from './end-to-end-origin.ts';
+import type { Inside } from './inside.ts';
 import { lookFromOutside } from './outside-look.ts';
 
 export interface EndToEndSurroundings {
@@ -20,9 +21,9 @@ export class EndToEndTunnel {
   readonly #output: Output;
   #urls: readonly string[] = [];
 
-  /** `inner` gets what visitors send, decrypted. */
-  constructor(plan: EndToEndPlan, inner: Origin, { choice, output, certificateFolder }: EndToEndSurroundings) {
-    this.origin = new EndToEndOrigin(inner);
+  /** `inside` gets what visitors send, decrypted. */
+  constructor(plan: EndToEndPlan, inside: Inside, { choice, output, certificateFolder }: EndToEndSurroundings) {
+    this.origin = new EndToEndOrigin(inside);
     this.#output = output;
     const ca = choice.ca === undefined ? undefined : [...getCACertificates('default'), choice.ca].join('\n');
     this.#certificate = new AgentCertificate(
