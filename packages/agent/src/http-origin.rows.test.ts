@@ -95,8 +95,6 @@ describe('an origin that sends', () => {
     origin = new HttpOrigin({
       opener: new NetOpener(parseTarget(`127.0.0.1:${server.port}`), {
         connectTimeoutMs: 5_000,
-        insecure: false,
-        ca: undefined,
       }),
       pool: { maxIdle: 0 },
     });

@@ -21,8 +21,6 @@ afterEach(async () => {
 function originAt(port: number, pool: Partial<PoolSettings> = {}): HttpOrigin {
   const opener = new NetOpener(parseTarget(`127.0.0.1:${port}`), {
     connectTimeoutMs: 5_000,
-    insecure: false,
-    ca: undefined,
   });
   const origin = new HttpOrigin({ opener, pool });
   cleanups.push(() => origin.close());

@@ -7,7 +7,7 @@ import { DEFAULT_WAIT, OriginDialer } from './origin-dial.ts';
 import { NetOpener, type Opening, type OriginOpener, type SocketOutcome } from './origin-socket.ts';
 import { parseTarget } from './target.ts';
 
-const SETTINGS = { connectTimeoutMs: 2_000, insecure: false, ca: undefined };
+const SETTINGS = { connectTimeoutMs: 2_000 };
 const cleanups: (() => unknown)[] = [];
 
 afterEach(async () => {

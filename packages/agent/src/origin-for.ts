@@ -5,6 +5,7 @@ import { H2Origin } from './h2-origin.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { OriginDialer, DEFAULT_WAIT } from './origin-dial.ts';
 import { NetOpener } from './origin-socket.ts';
+import type { OriginTrust } from './origin-trust.ts';
 import type { Origin } from './origin.ts';
 import type { ProxyVersion } from './proxy-header.ts';
 import { RawOrigin } from './raw-origin.ts';
@@ -13,10 +14,8 @@ import { type OriginTarget, parseTarget } from './target.ts';
 export interface OriginOptions {
   /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Anything else is sent as it is. */
   readonly hostHeader?: HostHeader | undefined;
-  /** Accept any certificate of an `https://` target. Default false; loopback targets may have any certificate. */
-  readonly insecure?: boolean | undefined;
-  /** PEM of the authorities to trust for an `https://` target instead of the system's. */
-  readonly ca?: string | undefined;
+  /** Of `https://` and `grpcs://` targets. */
+  readonly trust?: OriginTrust | undefined;
   /** Default `auto`. */
   readonly originProtocol?: OriginProtocol | undefined;
   /** For TCP and TLS tunnels: begin each connection with a PROXY protocol header. Default: none. */
@@ -38,7 +37,7 @@ export type OriginProtocol = (typeof ORIGIN_PROTOCOLS)[number];
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Throws TARGET_INVALID. */
+/** Throws TARGET_INVALID, CONFIG_INVALID. */
 export function originFor(protocol: TunnelProtocol, target: string | number, options: OriginOptions = {}): Origin {
   const parsed = parseTarget(String(target));
   const opener = dialerOf(parsed, options, ['http/1.1']);
@@ -58,8 +57,7 @@ export function originFor(protocol: TunnelProtocol, target: string | number, opt
 function dialerOf(target: OriginTarget, options: OriginOptions, alpn: readonly string[]): OriginDialer {
   const sockets = new NetOpener(target, {
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    insecure: options.insecure ?? false,
-    ca: options.ca,
+    ...(options.trust === undefined ? {} : { trust: options.trust }),
     alpn,
   });
   return new OriginDialer(sockets, {

@@ -1,9 +1,10 @@
 /** Opens one socket to an origin: loopback families, unix sockets, TLS, a time limit. Waiting is `origin-dial.ts`. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions, TLSSocket } from 'node:tls';
 import { PortholeError, type ErrorCode } from '@porthole/protocol';
 import { type ByteReader, readMemory, ReadTap, TappedSocket } from '@porthole/protocol/node';
+import { type OriginTrust, pinFailure, trustOptions } from './origin-trust.ts';
 import type { OriginTarget } from './target.ts';
 
 export interface OriginSocket {
@@ -32,10 +33,8 @@ export interface OriginOpener {
 
 export interface SocketSettings {
   readonly connectTimeoutMs: number;
-  /** Accept any certificate. On loopback origins that is so anyway. */
-  readonly insecure: boolean;
-  /** PEM; replaces the system's authorities. */
-  readonly ca: string | undefined;
+  /** Of `https://` targets. */
+  readonly trust?: OriginTrust;
   /** What is offered in TLS (ALPN). Default `http/1.1`. */
   readonly alpn?: readonly string[];
 }
@@ -55,11 +54,17 @@ export class NetOpener implements OriginOpener {
   readonly #target: OriginTarget;
   readonly #settings: SocketSettings;
   readonly #memory = readMemory();
+  readonly #tls: ConnectionOptions;
   #preferSix = false;
 
+  /** Throws CONFIG_INVALID. */
   constructor(target: OriginTarget, settings: SocketSettings) {
     this.#target = target;
     this.#settings = settings;
+    this.#tls = {
+      ...trustOptions(target, settings.trust ?? {}),
+      ALPNProtocols: [...(settings.alpn ?? ['http/1.1'])],
+    };
   }
 
   open(done: (outcome: SocketOutcome) => void): Opening {
@@ -96,7 +101,12 @@ export class NetOpener implements OriginOpener {
     socket.once('error', attempt.onError);
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       socket.off('error', attempt.onError);
-      attempt.onOpen({ socket, tap });
+      const failure = socket instanceof TLSSocket ? pinFailure(socket, this.#settings.trust ?? {}) : undefined;
+      if (failure === undefined) attempt.onOpen({ socket, tap });
+      else {
+        socket.on('error', () => {}).destroy();
+        attempt.onError(failure);
+      }
     });
     return socket;
   }
@@ -108,24 +118,13 @@ export class NetOpener implements OriginOpener {
   }
 
   /** TLS may hand bytes over in the middle of a write, so that its sockets share no buffer. */
-  #connectTls(where: Place & Common): { socket: Socket; tap: ReadTap } {
+  #connectTls(where: Place & Common): { socket: TLSSocket; tap: ReadTap } {
     const tap = new ReadTap(this.#memory, true);
     // Node's type declarations know `onread` of plain sockets only.
-    const options: ConnectionOptions = Object.assign({ onread: tap.onread }, where, this.#tlsOptions());
+    const options: ConnectionOptions = Object.assign({ onread: tap.onread }, where, this.#tls);
     const socket = connectTls(options);
     tap.bind(socket);
     return { socket, tap };
-  }
-
-  #tlsOptions(): { servername?: string; ALPNProtocols: string[]; rejectUnauthorized: boolean; ca?: string } {
-    const { address, loopback } = this.#target;
-    const name = address.kind === 'host' ? address.host : 'localhost';
-    return {
-      ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
-      ALPNProtocols: [...(this.#settings.alpn ?? ['http/1.1'])],
-      rejectUnauthorized: !loopback && !this.#settings.insecure,
-      ...(this.#settings.ca === undefined ? {} : { ca: this.#settings.ca }),
-    };
   }
 }
 

@@ -6,6 +6,7 @@ import { type FetchHandler, FetchOrigin } from './fetch-origin.ts';
 import { hostRewriting, type HostHeader } from './host-rewriting.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { type OriginProtocol, originFor } from './origin-for.ts';
+import type { OriginTrust } from './origin-trust.ts';
 import type { Origin } from './origin.ts';
 import type { ProxyVersion } from './proxy-header.ts';
 import { ServerOpener } from './server-origin.ts';
@@ -25,12 +26,10 @@ export interface ServedBy {
   readonly protocol?: TunnelProtocol | undefined;
   /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Anything else is sent as it is. */
   readonly hostHeader?: HostHeader | undefined;
-  /** Accept any certificate of an `https://` target. Default false; loopback targets may have any certificate. */
-  readonly insecureOrigin?: boolean | undefined;
+  /** Which certificates an `https://` or `grpcs://` target may show. Default: those of the system's authorities; any on loopback. */
+  readonly originTrust?: OriginTrust | undefined;
   /** `auto` (default), `http1` or `h2`: what the target is spoken to in. */
   readonly originProtocol?: OriginProtocol | undefined;
-  /** PEM of the authorities to trust for an `https://` target instead of the system's. */
-  readonly originCa?: string | undefined;
   /** For TCP and TLS tunnels: begin each connection to the target with a PROXY protocol header. Default: none. */
   readonly proxyProtocol?: ProxyVersion | undefined;
   /** Hears what the `fetch` handler throws; the visitor gets a 500. Default: nobody. */
@@ -59,8 +58,7 @@ function madeOrigin(protocol: TunnelProtocol, by: ServedBy): Origin {
   }
   return originFor(protocol, by.target ?? '', {
     hostHeader: by.hostHeader,
-    insecure: by.insecureOrigin,
-    ca: by.originCa,
+    trust: by.originTrust,
     originProtocol: by.originProtocol,
     proxyProtocol: by.proxyProtocol,
   });

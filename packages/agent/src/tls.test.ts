@@ -11,7 +11,9 @@ import { exchangeRequest, FakeStream } from '../../../test/harness/fake-stream.t
 import { HttpOrigin } from './http-origin.ts';
 import { NetOpener } from './origin-socket.ts';
 import { relayDial } from './relay-dial.ts';
-import { parseTarget } from './target.ts';
+import { originFor } from './origin-for.ts';
+import type { OriginTrust } from './origin-trust.ts';
+import { type OriginTarget, parseTarget } from './target.ts';
 
 const authority = new TestAuthority();
 const certificate = authority.issue(['localhost', '127.0.0.1']);
@@ -38,15 +40,15 @@ async function listen(server: Server): Promise<number> {
 }
 
 describe('an https:// origin', () => {
-  async function ask(settings: {
-    isLoopback: boolean;
-    insecure: boolean;
-    ca: string | undefined;
-  }): Promise<FakeStream> {
+  const elsewhere = { ...parseTarget('https://localhost:1'), loopback: false };
+  const here = parseTarget('https://localhost:1');
+
+  async function ask(where: OriginTarget, trust: OriginTrust): Promise<FakeStream> {
     const body = Buffer.alloc(300_000, 'abc');
     const server = createHttpsServer(identity, (_request, response) => response.end(body));
-    const target = { ...parseTarget(`https://localhost:${await listen(server)}`), loopback: settings.isLoopback };
-    const origin = new HttpOrigin({ opener: new NetOpener(target, { connectTimeoutMs: 5_000, ...settings }) });
+    const port = await listen(server);
+    const target: OriginTarget = { ...where, address: { kind: 'host', host: 'localhost', port } };
+    const origin = new HttpOrigin({ opener: new NetOpener(target, { connectTimeoutMs: 5_000, trust }) });
     cleanups.push(() => origin.close());
     const stream = new FakeStream();
     stream.sink = origin.openExchange(exchangeRequest(), stream);
@@ -55,21 +57,50 @@ describe('an https:// origin', () => {
     return stream;
   }
 
-  it.each([
-    ['on this machine may have any certificate', { isLoopback: true, insecure: false, ca: undefined }],
-    ['elsewhere may have any if that is wanted', { isLoopback: false, insecure: true, ca: undefined }],
+  const ca = authority.certificatePem;
+  const { fingerprint256 } = certificate.x509;
+
+  it.each<[string, OriginTarget, OriginTrust]>([
+    ['on this machine may have any certificate', here, {}],
+    ['on this machine is checked with the authorities that are given', here, { ca }],
+    ['elsewhere may have any if that is wanted', elsewhere, { verify: 'off' }],
+    ['elsewhere may have one of a known authority', elsewhere, { ca }],
+    ['may have the certificate that is named', elsewhere, { verify: `sha256:${fingerprint256}` }],
     [
-      'elsewhere may have one of a known authority',
-      { isLoopback: false, insecure: false, ca: authority.certificatePem },
+      'may have it named without colons',
+      here,
+      { verify: `sha256:${fingerprint256.replaceAll(':', '').toLowerCase()}` },
     ],
-  ])('%s', async (_name, settings) => {
-    expect((await ask(settings)).calls.at(-1)).toBe('end');
+    ['may be asked for by another name', elsewhere, { ca, serverName: 'localhost' }],
+    ['may be an address', elsewhere, { ca, serverName: '127.0.0.1' }],
+  ])('%s', async (_name, target, trust) => {
+    expect((await ask(target, trust)).calls.at(-1)).toBe('end');
   });
 
-  it('elsewhere with an unknown certificate is refused, naming the reason', async () => {
-    const stream = await ask({ isLoopback: false, insecure: false, ca: undefined });
+  it.each<[string, OriginTarget, OriginTrust, RegExp]>([
+    ['elsewhere with an unknown certificate', elsewhere, {}, /SELF_SIGNED|UNABLE_TO/],
+    ['on this machine with an unknown one, if it is to be checked', here, { verify: 'on' }, /SELF_SIGNED|UNABLE_TO/],
+    ['with a certificate for another name', here, { ca, serverName: 'other.test' }, /ALTNAME/],
+    [
+      'with another certificate than the one named',
+      here,
+      { verify: `sha256:${'0'.repeat(64)}` },
+      /has SHA-256 [0-9A-F]{2}:/,
+    ],
+  ])('%s is refused, naming the reason', async (_name, target, trust, reason) => {
+    const stream = await ask(target, trust);
     expect(stream.calls).toEqual(['reset ORIGIN_TLS']);
-    expect(stream.resetDetail).toMatch(/SELF_SIGNED|UNABLE_TO/);
+    expect(stream.resetDetail).toMatch(reason);
+  });
+
+  it.each<[string, OriginTrust]>([
+    ['another word', { verify: 'yes' }],
+    ['half a fingerprint', { verify: 'sha256:ab:cd' }],
+    ['authorities that nobody will ask', { verify: 'off', ca }],
+  ])('takes no %s', (_what, trust) => {
+    expect(() => originFor('http', 'https://localhost:1', { trust })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    );
   });
 });
 

@@ -31,8 +31,7 @@ export function openOrigin(plan: TunnelPlan): Origin {
     proxyProtocol: plan.proxyProtocol,
     hostHeader: plan.hostHeader,
     originProtocol: plan.originProtocol,
-    insecure: plan.insecureOrigin,
-    ca: withDefaults(plan.originCa),
+    trust: { ...plan.originTrust, ca: withDefaults(plan.originTrust.ca) },
   });
 }
 

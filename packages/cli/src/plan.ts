@@ -3,9 +3,11 @@ import {
   claimsFor,
   ORIGIN_PROTOCOLS,
   type OriginProtocol,
+  type OriginTrust,
   parseTarget,
   PortholeError,
   type Several,
+  trustProblem,
   type TunnelClaim,
   PROXY_VERSIONS,
   type ProxyVersion,
@@ -29,8 +31,7 @@ export interface TunnelPlan {
   readonly spoken: 'http' | 'tcp';
   readonly hostHeader: string;
   readonly originProtocol: OriginProtocol;
-  readonly insecureOrigin: boolean;
-  readonly originCa: string | undefined;
+  readonly originTrust: OriginTrust;
   readonly proxyProtocol: ProxyVersion | undefined;
   readonly endToEnd: EndToEndPlan | undefined;
   readonly listing: boolean;
@@ -53,7 +54,8 @@ export interface TunnelWish {
   readonly pool?: boolean | undefined;
   readonly hostHeader?: string | undefined;
   readonly originProtocol?: string | undefined;
-  readonly insecureOrigin?: boolean | undefined;
+  readonly originVerify?: string | undefined;
+  readonly originServerName?: string | undefined;
   readonly originCaFile?: string | undefined;
   readonly basicAuth?: string | undefined;
   readonly basicAuthFile?: string | undefined;
@@ -110,8 +112,7 @@ export function planTunnel(
     spoken: (kind === 'http' && wish.proxyProtocol === undefined) || kind === 'serve' ? 'http' : 'tcp',
     hostHeader: wish.hostHeader ?? 'preserve',
     originProtocol: originProtocolOf(wish.originProtocol),
-    insecureOrigin: wish.insecureOrigin ?? false,
-    originCa: read(wish.originCaFile),
+    originTrust: trustOf(wish, read(wish.originCaFile)),
     proxyProtocol: proxyVersionOf(wish.proxyProtocol, kind === 'http' && endToEnd === undefined),
     endToEnd,
     listing: wish.listing ?? true,
@@ -151,6 +152,13 @@ function originProtocolOf(text: string | undefined): OriginProtocol {
       `--origin-protocol ${JSON.stringify(text)} is not one of ${ORIGIN_PROTOCOLS.join(', ')}`,
     );
   return protocol;
+}
+
+function trustOf(wish: TunnelWish, ca: string | undefined): OriginTrust {
+  const trust = { verify: wish.originVerify, ca, serverName: wish.originServerName };
+  const problem = trustProblem(trust);
+  if (problem !== undefined) throw new PortholeError('USAGE', `--origin-verify: ${problem}`);
+  return trust;
 }
 
 function credentialOf(text: string | undefined): string | undefined {
@@ -217,7 +225,8 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     pool: document.pool,
     hostHeader: document.host_header,
     originProtocol: document.origin_protocol,
-    insecureOrigin: document.insecure_origin,
+    originVerify: document.origin_verify,
+    originServerName: document.origin_server_name,
     originCaFile: document.origin_ca_file,
     basicAuthFile: document.basic_auth_file,
     remotePort: document.remote_port,

@@ -6,7 +6,8 @@ import type { TunnelKind } from './settings/config-schema.ts';
 import { optionRow, optionsOf, sharedOptions, type OptionName } from './settings/options.ts';
 import type { World } from './world.ts';
 
-const TARGET_HELP = 'a port, host:port, [::1]:port, http://…, https://… or unix:/path';
+const PLACE_HELP = 'a port, host:port, [::1]:port or unix:/path';
+const TARGET_HELP = 'a port, host:port, [::1]:port, http://…, https://…, grpc://…, grpcs://…, h2c://… or unix:/path';
 
 /** Runs what the arguments say. Throws PortholeError, also for a command line that is not valid. */
 export async function runProgram(args: readonly string[], world: World): Promise<number> {
@@ -57,8 +58,8 @@ function addTunnelCommands(program: Command, world: World, done: (work: Promise<
     });
   };
   add('http', 'target', TARGET_HELP, 'put a local HTTP service on a public address');
-  add('tcp', 'target', TARGET_HELP, 'put a local TCP service on a public port');
-  add('tls', 'target', TARGET_HELP, 'put a local TLS service on a public name; the relay passes TLS on as it is');
+  add('tcp', 'target', PLACE_HELP, 'put a local TCP service on a public port');
+  add('tls', 'target', PLACE_HELP, 'put a local TLS service on a public name; the relay passes TLS on as it is');
   add('serve', 'dir', 'the folder', 'put the files of a folder on a public address');
   const start = program
     .command('start [tunnels...]')

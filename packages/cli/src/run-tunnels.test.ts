@@ -254,6 +254,11 @@ describe('plans', () => {
       'USAGE',
     ],
     [
+      'a check without sense',
+      () => planTunnel('http', 'https://a', { originVerify: 'maybe' }, { folder, home: folder }),
+      'USAGE',
+    ],
+    [
       'a file that is not there',
       () => planTunnel('http', '1', { originCaFile: 'nowhere' }, { folder, home: folder }),
       'FILE_UNREADABLE',

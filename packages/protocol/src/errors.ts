@@ -146,7 +146,7 @@ export const ERRORS = {
     status: 502,
     retryable: false,
     message: 'The TLS handshake with the local service failed.',
-    hint: 'Give its CA with --origin-ca-file, or --insecure-origin if you trust the way there.',
+    hint: 'Give its CA with --origin-ca-file, or its fingerprint with --origin-verify sha256:…, or --origin-verify off if you trust the way there.',
   },
   ORIGIN_HEAD_TOO_LARGE: {
     wire: 37,
@@ -403,7 +403,7 @@ export const ERRORS = {
     retryable: false,
     exit: 2,
     message: 'The target is not valid.',
-    hint: 'Use a port, host:port, [::1]:port, http://…, https://… or unix:/path.',
+    hint: 'Use a port, host:port, [::1]:port, http://…, https://…, grpc://…, grpcs://…, h2c://… or unix:/path.',
   },
   ADDRESS_IN_USE: {
     wire: 163,

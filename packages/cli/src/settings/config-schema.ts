@@ -1,5 +1,5 @@
 /** What `porthole.yml` may hold. Keys are snake_case here and become camelCase in `config-file.ts`. */
-import { ORIGIN_PROTOCOLS, parseTarget, PortholeError, PROXY_VERSIONS } from '@porthole/agent';
+import { ORIGIN_PROTOCOLS, parseTarget, PortholeError, PROXY_VERSIONS, trustProblem } from '@porthole/agent';
 import { z } from 'zod';
 import { OPTIONS, type OptionName } from './options.ts';
 import { relayUrlProblem } from './relay-url.ts';
@@ -14,6 +14,11 @@ export const TUNNEL_KINDS = Object.keys(KINDS) as TunnelKind[];
 
 const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be empty' });
 const flag = z.boolean({ error: 'must be true or false' });
+
+const verify = text.superRefine((value, context) => {
+  const problem = trustProblem({ verify: value });
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});
 
 const target = z
   .union([z.int(), z.string()], {
@@ -59,7 +64,8 @@ const tunnelShape = {
     'originProtocol',
     z.enum(ORIGIN_PROTOCOLS, { error: `must be one of ${ORIGIN_PROTOCOLS.join(', ')}` }),
   ),
-  insecure_origin: described('insecureOrigin', flag),
+  origin_verify: described('originVerify', verify),
+  origin_server_name: described('originServerName', text),
   origin_ca_file: described('originCaFile', text),
   remote_port: described('remotePort', portSchema),
   client_ca_file: described('clientCaFile', text),

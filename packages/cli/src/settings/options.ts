@@ -131,11 +131,18 @@ export const OPTIONS = {
     default: 'auto; h2 for grpc://, grpcs:// and h2c://',
     commands: ['http'],
   },
-  insecureOrigin: {
-    flag: '--insecure-origin',
-    key: 'insecure_origin',
-    help: 'accept any certificate from the target',
-    default: 'on loopback only',
+  originVerify: {
+    flag: '--origin-verify <how>',
+    key: 'origin_verify',
+    help: 'which certificate an https:// or grpcs:// target may show: on (of an authority, and for its name), off (any) or sha256:<fingerprint> (that one and no other)',
+    default: 'on; off on loopback without --origin-ca-file',
+    commands: ['http'],
+  },
+  originServerName: {
+    flag: '--origin-server-name <name>',
+    key: 'origin_server_name',
+    help: 'name to ask the target for in TLS, which its certificate must be for',
+    default: 'the host of the target',
     commands: ['http'],
   },
   originCaFile: {
