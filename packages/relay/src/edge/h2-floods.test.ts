@@ -45,6 +45,16 @@ describe('frame by frame', () => {
     expect(stream.ended).toBe(false);
   });
 
+  it('a visitor who closes his side while nothing moves is gone, and the target hears of it', async () => {
+    visitor.request(1, HOST);
+    const stream = await fixture.target.next();
+    stream.head(200, ['Content-Type', 'text/event-stream']);
+    await visitor.until(() => visitor.of(FRAME.headers, 1).length > 0);
+    visitor.socket.end();
+    expect(await stream.untilReset()).toBe('CANCELLED');
+    await visitor.untilClosed();
+  });
+
   it.each(['CANCELLED', 'ORIGIN_TRUNCATED', 'SESSION_LOST'] as const)(
     'a target that breaks off with %s gives RST_STREAM and never END_STREAM',
     async (code) => {

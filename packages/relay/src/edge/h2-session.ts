@@ -62,6 +62,8 @@ export class H2Session implements H2Surroundings, Ticking {
     session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw));
     session.on('error', () => undefined);
     session.on('close', () => this.#onClose());
+    // The socket may be half open for HTTP/1.1; in HTTP/2 who closes his side has left, and Node does not say so.
+    socket.once('end', () => session.destroy());
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     ticker.add(this);
   }
