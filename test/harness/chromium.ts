@@ -1,6 +1,9 @@
 /** Debian's Chromium, headless, for the tests that need a real browser. */
+import { mkdirSync } from 'node:fs';
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { installed } from './debian.ts';
+import { runProgram } from './program.ts';
+import { type TempFolder, tempFolder } from './temp-folder.ts';
 
 const FLAGS = [
   '--headless',
@@ -21,11 +24,18 @@ export interface BrowserUnderTest {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function startChromium(): Promise<BrowserUnderTest> {
+/** `authorityPem`: believed as those are that came with it; needs `certutil`. */
+export async function startChromium(authorityPem?: string): Promise<BrowserUnderTest> {
   const executablePath = installed('chromium');
   if (executablePath === undefined) throw new Error('chromium is not installed');
-  const browser = await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false });
-  const close = (): Promise<void> => browser.close();
+  const home = tempFolder();
+  if (authorityPem !== undefined) await trust(home, authorityPem);
+  const env = { ...process.env, HOME: home.path };
+  const browser = await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false, env });
+  const close = async (): Promise<void> => {
+    await browser.close();
+    home.remove();
+  };
   return {
     browser,
     open: async (url) => {
@@ -42,4 +52,14 @@ export async function startChromium(): Promise<BrowserUnderTest> {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Chromium reads authorities besides its own from the user's NSS database. */
+async function trust(home: TempFolder, authorityPem: string): Promise<void> {
+  const folder = `${home.path}/.pki/nssdb`;
+  mkdirSync(folder, { recursive: true });
+  const certutil = (...args: string[]): Promise<unknown> =>
+    runProgram({ name: 'certutil', command: 'certutil', args: ['-d', `sql:${folder}`, ...args] });
+  await certutil('-N', '--empty-password');
+  await certutil('-A', '-n', 'tests', '-t', 'C,,', '-i', home.write('authority.pem', authorityPem));
 }

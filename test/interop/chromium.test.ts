@@ -1,5 +1,7 @@
-/** A page in a real browser that follows events, talks over a WebSocket, uploads and downloads, all at once. */
+/** A page in a real browser that follows events, talks over a WebSocket, uploads and downloads, all at once; over plain HTTP, and in HTTP/2 over TLS. */
+import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CertificateFiles, TestAuthority, writeCertificateFiles } from '../harness/certificates.ts';
 import { type BrowserUnderTest, startChromium } from '../harness/chromium.ts';
 import { missing } from '../harness/debian.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
@@ -27,7 +29,8 @@ fetch('/hash', { method: 'POST', body }).then((r) => r.json()).then((seen) => { 
 for (let i = 0; i < 30; i++) fetch('/size/' + i * 100).then((r) => r.arrayBuffer()).then((b) => { if (b.byteLength === i * 100) result.images++; }).catch(fail('small ' + i));
 </script>`;
 
-describe.skipIf(missing('chromium'))('Chromium', () => {
+describe.skipIf(missing('chromium', 'certutil'))('Chromium', () => {
+  let files: CertificateFiles;
   let origin: Origin;
   let stage: Stage;
   let chromium: BrowserUnderTest;
@@ -40,50 +43,71 @@ describe.skipIf(missing('chromium'))('Chromium', () => {
         return request !== undefined;
       },
     });
-    stage = await startStage(origin.port);
-    chromium = await startChromium();
+    const authority = new TestAuthority();
+    files = writeCertificateFiles(authority, ['localhost', 'web.localhost']);
+    const tls = { certificates: [{ cert: files.chainFile, key: files.keyFile }] };
+    stage = await startStage(origin.port, {
+      relay: { config: { https: '127.0.0.1:0', redirect_http: false, tls } },
+      agent: { name: 'web' },
+    });
+    chromium = await startChromium(authority.certificatePem);
   });
   afterAll(async () => {
     await chromium?.close();
     await stage?.close();
     await origin?.close();
+    files?.remove();
   });
 
-  it('follows events, exchanges messages, downloads and uploads at once, without one failed request', async () => {
-    const { page, troubles } = await chromium.open(`${stage.url}/`);
-    await origin.whenever(() => origin.eventStreams.size === 1);
-    for (let i = 0; i < 10; i++) origin.publish(`event ${i}`);
-    type Result = {
-      events: string[];
-      messages: string[];
-      down?: { length: number; sha256?: string };
-      up?: { length: number };
-      images: number;
-      failures: string[];
-    };
-    const result = await until(
-      'the page is done',
-      async () => {
-        const now = await page.evaluate<Result>('window.result');
-        return now.events.length === 10 &&
-          now.messages.length === 50 &&
-          now.down !== undefined &&
-          now.up !== undefined &&
-          now.images === 30
-          ? now
-          : undefined;
-      },
-      40_000,
-    );
-    expect(result.failures).toEqual([]);
-    expect(result.events).toEqual(Array.from({ length: 10 }, (_unused, i) => `event ${i}`));
-    expect(result.messages).toEqual(Array.from({ length: 50 }, (_unused, i) => `message ${i}`));
-    expect(result.up?.length).toBe(SIZE);
-    expect(result.down?.length).toBe(SIZE);
-    if (result.down?.sha256 !== undefined) expect(result.down.sha256).toBe(patternSha256(SIZE));
-    expect(troubles).toEqual([]);
-    await page.close();
-  });
+  it.each([
+    ['http', 'http/1.1'],
+    ['https', 'h2'],
+  ])(
+    'over %s: follows events, exchanges messages, downloads and uploads at once, without one failed request',
+    async (scheme, protocol) => {
+      const url = scheme === 'http' ? stage.relay.urlOf('web') : stage.url;
+      expect(new URL(url).protocol).toBe(`${scheme}:`);
+      const ways: (string | undefined)[] = [];
+      origin.server.once('upgrade', (request: IncomingMessage) => ways.push(request.headers.via));
+      const { page, troubles } = await chromium.open(`${url}/`);
+      const spoken = "performance.getEntriesByType('navigation')[0].nextHopProtocol";
+      expect(await page.evaluate<string>(spoken)).toBe(protocol);
+      await origin.whenever(() => origin.eventStreams.size === 1);
+      for (let i = 0; i < 10; i++) origin.publish(`event ${i}`);
+      type Result = {
+        events: string[];
+        messages: string[];
+        down?: { length: number; sha256?: string };
+        up?: { length: number };
+        images: number;
+        failures: string[];
+      };
+      const result = await until(
+        'the page is done',
+        async () => {
+          const now = await page.evaluate<Result>('window.result');
+          return now.events.length === 10 &&
+            now.messages.length === 50 &&
+            now.down !== undefined &&
+            now.up !== undefined &&
+            now.images === 30
+            ? now
+            : undefined;
+        },
+        40_000,
+      );
+      expect(result.failures).toEqual([]);
+      // RFC 8441: the WebSocket is a stream like others where those are.
+      expect(ways).toEqual([scheme === 'http' ? '1.1 porthole' : '2 porthole']);
+      expect(result.events).toEqual(Array.from({ length: 10 }, (_unused, i) => `event ${i}`));
+      expect(result.messages).toEqual(Array.from({ length: 50 }, (_unused, i) => `message ${i}`));
+      expect(result.up?.length).toBe(SIZE);
+      expect(result.down?.length).toBe(SIZE);
+      if (result.down?.sha256 !== undefined) expect(result.down.sha256).toBe(patternSha256(SIZE));
+      expect(troubles).toEqual([]);
+      await page.close();
+    },
+  );
 
   it("shows the relay's own page when there is no tunnel", async () => {
     const page = await chromium.browser.newPage();
