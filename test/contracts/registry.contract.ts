@@ -61,6 +61,16 @@ export function registryContract(name: string, createFixture: () => Promise<Regi
       return found.state === 'ready' ? found.target.label : found.state;
     }
 
+    it('knows how a port is served, also while its holder is away, and by whoever takes it over', () => {
+      const address = { port: 7001 };
+      expect(registry.portTraits(7001)).toBeUndefined();
+      const outcome = registry.claim(claimOf('ann', 'a', address, { raw: true }));
+      if (outcome.ok) outcome.lease.suspend();
+      expect(registry.portTraits(7001)).toMatchObject({ raw: true, clientCa: undefined });
+      registry.claim(claimOf('ann', 'b', address, { clientCa: 'PEM' }));
+      expect(registry.portTraits(7001)).toMatchObject({ raw: false, clientCa: 'PEM' });
+    });
+
     it('resolves what is claimed, by exactly its address', () => {
       claim('ann', 'a');
       expect(answererOf()).toBe('a');

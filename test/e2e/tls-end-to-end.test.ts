@@ -35,7 +35,7 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
     const relayAuthority = new TestAuthority('Relay CA');
     relayFiles = writeCertificateFiles(relayAuthority, ['tunnel.test', '*.tunnel.test', 'localhost']);
     relay = new RelayUnderTest({
-      domain: 'tunnel.test',
+      domain: 'tunnel.test,also.test',
       config: {
         https: `127.0.0.1:${first + 1}`,
         tls: { certificates: [{ cert: relayFiles.chainFile, key: relayFiles.keyFile }] },
@@ -50,6 +50,10 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
       name: 'private',
       args: [
         '--end-to-end',
+        '--domain',
+        'tunnel.test',
+        '--domain',
+        'also.test',
         '--acme-directory',
         pebble.directoryUrl,
         '--ca-file',
@@ -80,6 +84,16 @@ describe.skipIf(pebbleMissing())('an end-to-end tunnel', () => {
     expect(certificate.issuer.CN).toContain('Pebble');
     expect(certificate.fingerprint256).toBe(told['fingerprint']);
     expect(told['seen']).toBe('same');
+  });
+
+  it('has one certificate for all domains of the tunnel', async () => {
+    const told = await agent.event('certificate', ({ name }) => name === 'private.also.test', 30_000);
+    const { certificate, status } = await visit('/headers', { servername: 'private.also.test' });
+    expect([status, certificate.fingerprint256, told['seen']]).toEqual([200, told['fingerprint'], 'same']);
+    expect(certificate.subjectaltname?.split(', ').sort()).toEqual([
+      'DNS:private.also.test',
+      'DNS:private.tunnel.test',
+    ]);
   });
 
   it('keeps the key on its side, readable by its user only', () => {

@@ -121,10 +121,13 @@ export function planTunnel(
   };
 }
 
-function domainsOf({ domain = [] }: TunnelWish): readonly string[] {
+function domainsOf(wish: TunnelWish): readonly string[] {
+  const { domain = [] } = wish;
   const domains = typeof domain === 'string' ? [domain] : domain;
   const repeated = domains.find((each, index) => domains.indexOf(each) !== index);
   if (repeated !== undefined) throw new PortholeError('USAGE', `--domain ${repeated} is given twice`);
+  if (domains.length > 1 && wish.remotePort !== undefined)
+    throw new PortholeError('USAGE', '--remote-port does not go with several --domain: a port is one address');
   if (domains.length > MAX_DOMAINS) throw new PortholeError('USAGE', `at most ${MAX_DOMAINS} domains for one tunnel`);
   return domains;
 }

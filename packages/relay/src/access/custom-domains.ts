@@ -4,6 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { Resolver } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Store } from '../store/store.ts';
 import type { Permission } from './access.ts';
@@ -45,11 +46,14 @@ export class CustomDomains {
     const isFresh = standing?.identity === identity && this.#now() - standing.checked_at_ms < FRESH_MS;
     if (isFresh || (await this.#check(identity, name))) return { ok: true };
     const proof = await this.#proof(identity, name);
-    return {
-      ok: false,
-      code: 'DOMAIN_NOT_PROVEN',
-      detail: `set ${name} CNAME ${proof}.${this.#options.domain} or, where it already leads here, _porthole.${name} TXT ${proof}`,
-    };
+    const { domain } = this.#options;
+    const text = `_porthole.${name} TXT ${proof}`;
+    // Below an address there are no names that a CNAME could lead to.
+    const detail =
+      isIP(domain) === 0
+        ? `set ${name} CNAME ${proof}.${domain} or, where it already leads here, ${text}`
+        : `let ${name} lead to ${domain}, and set ${text}`;
+    return { ok: false, code: 'DOMAIN_NOT_PROVEN', detail };
   }
 
   /** Whose the name is, proven not long ago; undefined when it is nobody's. */

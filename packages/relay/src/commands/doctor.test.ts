@@ -277,6 +277,7 @@ const MISCONFIGURATIONS: [ProblemCode, RegExp, () => Promise<Report>][] = [
   ],
   ['TCP_PORTS_EPHEMERAL', /40000-40010/, () => local({ tcp: { ports: '40000-40010' } })],
   ['TCP_ON_LOOPBACK', /on 127\.0\.0\.1/, () => local({ tcp: { ports: '20000-20003' } })],
+  ['NO_PORTS', /127\.0\.0\.1/, () => local({ domain: '127.0.0.1' })],
   ['ADMIN_EXPOSED', /0\.0\.0\.0/, () => local({ admin: '0.0.0.0:0' })],
   ['DOMAIN_UNUSABLE', /one label/, () => direct({ domain: 'tunnel', public_url: 'http://tunnel' })],
   ['DOMAIN_UNUSABLE', /everybody/, () => direct({ domain: 'co.uk', public_url: 'http://co.uk' })],

@@ -1,5 +1,5 @@
 /** The ports the relay listens on: are they free, may we have them, do they lead anywhere. */
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { type ListenAddress, listenOptions, type RelayConfig } from '../../config/config.ts';
 import { isLoopback, isLoopbackHost } from '../../config/loopback.ts';
 import { formatPortRanges, type PortRange } from '../../config/port-ranges.ts';
@@ -42,8 +42,13 @@ export async function lookAtPorts(config: RelayConfig, machine: Machine): Promis
   return { findings, running, free: why === undefined && tlsWhy === undefined };
 }
 
-async function lookAtTcpPorts({ tcp, http }: RelayConfig, machine: Machine, running: boolean): Promise<Finding[]> {
-  if (tcp.ports.length === 0) return [];
+async function lookAtTcpPorts(
+  { tcp, http, domains }: RelayConfig,
+  machine: Machine,
+  running: boolean,
+): Promise<Finding[]> {
+  if (tcp.ports.length === 0)
+    return domains.every((domain) => isIP(domain) !== 0) ? [problem('NO_PORTS', domains.join(', '))] : [];
   const findings: Finding[] = [];
   const host = tcp.address;
   if (host !== undefined && isLoopbackHost(host) && isLoopback(http) && tcp.address === http.host)

@@ -102,6 +102,11 @@ export const PROBLEMS = {
     cause: 'The ports of `tcp.ports` are opened on a loopback address, where no visitor can reach them.',
     remedy: 'Set `tcp.address: 0.0.0.0`: without it the ports are opened on the address of `http`.',
   },
+  NO_PORTS: {
+    state: 'fault',
+    cause: 'The relay has no domain, so that tunnels get ports instead of names, and there are none to give.',
+    remedy: 'Set `tcp.ports`, such as 20000-20099, and open them in the firewall.',
+  },
   ADMIN_EXPOSED: {
     state: 'warning',
     cause: 'The admin address, which asks for no password, can be reached from other machines.',
