@@ -98,8 +98,8 @@ export function observeResponses(
   const reader = new ResponseReader(
     { ...DEFAULT_RESPONSE_LIMITS, ...limits },
     {
-      onInterim: (head) => seen.interim.push(head),
-      onHead: (head) => seen.messages.push({ head, body: '', trailers: [], complete: false }),
+      onInterim: (head) => seen.interim.push(inFull(head)),
+      onHead: (head) => seen.messages.push({ head: inFull(head), body: '', trailers: [], complete: false }),
       onBody: (chunk) => {
         if (chunk.length === 0) throw new Error('an empty body chunk');
         last().body += chunk.toString('latin1');
@@ -138,4 +138,9 @@ export function observeResponses(
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof PortholeError && error.code !== 'INTERNAL') return error.code;
   throw error;
+}
+
+/** Some heads make their fields when they are asked for. */
+function inFull({ status, reason, minor, fields, body, keepAlive }: ResponseHead): ResponseHead {
+  return { status, reason, minor, fields, body, keepAlive };
 }

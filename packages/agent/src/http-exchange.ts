@@ -16,6 +16,7 @@ import {
   forwardableResponseFields,
   forwardableResponseLines,
   forwardableTrailers,
+  PlainResponse,
   requireValidFields,
 } from '@porthole/protocol/http1';
 import type { HostRewriting } from './host-rewriting.ts';
@@ -102,11 +103,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     if (status === 101) return this.#upgraded(head);
     if (status < 200) return this.#sendHead(head);
     this.#mayReuse = head.keepAlive;
-    for (let i = 0; i < head.fields.length; i += 2) {
-      const name = head.fields[i] as string;
-      if (name.length === 10 && name.toLowerCase() === 'keep-alive')
-        this.#around.pool.noteKeepAlive(head.fields[i + 1] as string);
-    }
+    const hint = keepAliveOf(head);
+    if (hint !== undefined) this.#around.pool.noteKeepAlive(hint);
     this.#sendHead(head);
   }
 
@@ -180,10 +178,14 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#stream.sendHead(block);
   }
 
-  #responseBlock({ status, reason, fields }: ResponseHead): string {
+  #responseBlock(head: ResponseHead): string {
+    const { status, reason } = head;
     const { rewriting } = this.#around;
-    if (rewriting === undefined) return encodeResponseLines(status, reason, forwardableResponseLines(status, fields));
-    const kept = forwardableResponseFields(status, fields);
+    if (rewriting === undefined) {
+      const lines = head instanceof PlainResponse ? head.lines : forwardableResponseLines(status, head.fields);
+      return encodeResponseLines(status, reason, lines);
+    }
+    const kept = forwardableResponseFields(status, head.fields);
     rewriting.mapBack(kept, this.#request);
     return encodeResponse({ status, reason, fields: kept });
   }
@@ -244,4 +246,15 @@ function startOf(request: ExchangeRequest, rewriting: HostRewriting | undefined)
   return request instanceof SoundRequest && request.isPlain
     ? plainStart(request)
     : requestStart(request, request.fields);
+}
+
+/** Value of the last `Keep-Alive` field. */
+function keepAliveOf(head: ResponseHead): string | undefined {
+  if (head instanceof PlainResponse) return head.keepAliveValue;
+  const { fields } = head;
+  for (let i = fields.length - 2; i >= 0; i -= 2) {
+    const name = fields[i] as string;
+    if (name.length === 10 && name.toLowerCase() === 'keep-alive') return fields[i + 1];
+  }
+  return undefined;
 }

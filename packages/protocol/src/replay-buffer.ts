@@ -1,3 +1,4 @@
+/** What a lane has sent and the other end may ask for again. */
 import { release } from './read-memory.ts';
 
 interface EarlySegment {

@@ -4,6 +4,7 @@ import { CLOSE_BODY, isBodiless, NO_BODY, statedFraming, staysOpen } from './fra
 import { malformed, type Grammar } from './limits.ts';
 import type { Fields, ResponseHead } from './message.ts';
 import { CR, LF, SP, VALUE } from './octets.ts';
+import { plainResponse } from './plain-response.ts';
 
 interface StatusLine {
   readonly status: number;
@@ -22,6 +23,8 @@ export function parseResponseHead(
   method: string,
 ): ResponseHead {
   const text = bytes.toString('latin1', from, end);
+  const plain = plainResponse(text, method, grammar.maxFields);
+  if (plain !== undefined) return plain;
   const line = readStatusLine(bytes, from, text, grammar);
   const notes = new FieldNotes();
   const block: HeadBlock = { bytes, text, base: from, end: end - 2 };

@@ -4,6 +4,7 @@
  * write lines of its own. One pass of one expression is several times as fast as looking at each part.
  */
 import { type ExchangeResponse, type Fields, fieldsOfLines } from '@porthole/protocol';
+import { numberOf } from '@porthole/protocol/http1';
 
 // The separators are in none of the classes, so that there is one way to match and no backtracking.
 const START = String.raw`^([1-9]\d\d)\0([\t\x20-\x7e\x80-\xff]*)\0`;
@@ -44,11 +45,4 @@ export class SoundResponse implements ExchangeResponse {
 export function soundResponse(block: string): SoundResponse | undefined {
   const parts = PLAIN_BLOCK.exec(block) ?? RESPONSE_BLOCK.exec(block);
   return parts === null ? undefined : new SoundResponse(block, parts);
-}
-
-/** Of digits only. `Number` leaves compiled code for a string that was just cut out of another. */
-function numberOf(digits: string): number {
-  let number = 0;
-  for (let i = 0; i < digits.length; i++) number = number * 10 + digits.charCodeAt(i) - 0x30;
-  return number;
 }
