@@ -96,6 +96,16 @@ describe('a receive window', () => {
     expect(window.granted).toBe(400 * 4_096 + INITIAL_WINDOW_BYTES);
   });
 
+  it('does not grow for a stream that has a small share of the line, of many that are read at once', () => {
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    // A quarter of a window in one and a half round trips of 100 ms.
+    for (let now = 0; now < 10_000; now += 150) {
+      window.receive(INITIAL_WINDOW_BYTES / 4);
+      window.consume(INITIAL_WINDOW_BYTES / 4, 100, now);
+    }
+    expect(window.windowBytes).toBe(INITIAL_WINDOW_BYTES);
+  });
+
   it('grows for a fast reader, up to the limit and the budget', () => {
     const budget = { leftBytes: 10 * INITIAL_WINDOW_BYTES };
     const window = new ReceiveWindow(budget);

@@ -8,7 +8,13 @@ import { INITIAL_WINDOW_BYTES } from './frame.ts';
 export const MAX_WINDOW_BYTES = 33_554_432;
 /** Default for what all windows of a session may have grown together. */
 export const WINDOW_BUDGET_BYTES = 134_217_728;
+/**
+ * The window grows when all of it is consumed in no more than so many round trips: a stream whose share of the line is
+ * smaller gains nothing by it, and costs more if its reader turns out to stand still.
+ */
 const GROWTH_ROUND_TRIPS = 4;
+/** Below this a round trip is event-loop time rather than line. */
+const MIN_ROUND_TRIP_MS = 4;
 /**
  * So many windows have to be consumed before the window grows; more before it does for the first time: what a reader's
  * kernel swallows before he turns out to stand still must not look like reading.
@@ -57,8 +63,10 @@ export class ReceiveWindow {
   /** True when a new grant is to be told to the other end. Grants come when a quarter of the window was consumed. */
   consume(bytes: number, minRttMs: number, now: number): boolean {
     this.#consumed = Math.min(this.#consumed + bytes, this.#received);
-    if (this.#consumed + this.#windowBytes - this.#granted < this.#windowBytes / 4) return false;
-    const keepsUp = Number.isFinite(minRttMs) && now - this.#grantedAt < GROWTH_ROUND_TRIPS * minRttMs;
+    const share = (this.#consumed + this.#windowBytes - this.#granted) / this.#windowBytes;
+    if (share < 1 / 4) return false;
+    const patienceMs = GROWTH_ROUND_TRIPS * share * Math.max(MIN_ROUND_TRIP_MS, minRttMs);
+    const keepsUp = Number.isFinite(minRttMs) && now - this.#grantedAt < patienceMs;
     if (keepsUp && this.#consumed >= this.#growsAt) this.#grow();
     this.#granted = this.#consumed + this.#windowBytes;
     this.#grantedAt = now;

@@ -261,6 +261,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   tick(now: number): void {
+    this.output.tick(now);
     if (this.#state === 'raw') return;
     if (now >= this.#deadline) this.#timedOut();
     const { visitorStallMs, responseIdleMs } = this.parts.timeouts;

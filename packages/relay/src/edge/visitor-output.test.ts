@@ -52,6 +52,26 @@ describe('what goes out to a visitor', () => {
     expect(kept).toHaveBeenCalled();
   });
 
+  it('is copied out when nothing further comes, too', async () => {
+    far.pause();
+    const output = new VisitorOutput(near, turns);
+    const chunk = Buffer.alloc(1024 * 1024, 'x');
+    while (!output.blocked) {
+      output.bytes(chunk);
+      output.flush();
+    }
+    const read = Buffer.alloc(300_000, 'y');
+    for (let at = 0; at < read.length; at += 10_000) output.bytes(read.subarray(at, at + 10_000));
+    const write = vi.spyOn(near, 'write');
+    output.tick(performance.now() + 1_000);
+    read.fill('z');
+    far.resume();
+    near.on('drain', () => output.drained());
+    await vi.waitFor(() => expect(received.endsWith(`x${'y'.repeat(300_000)}`)).toBe(true), 5_000);
+    const pieces = write.mock.calls.map(([piece]) => piece as unknown as Buffer);
+    expect(pieces.every((piece) => piece.buffer !== read.buffer)).toBe(true);
+  });
+
   it('leaves in one write per turn, in order, text and bytes alike', async () => {
     const write = vi.spyOn(near, 'write');
     const output = new VisitorOutput(near, turns);

@@ -21,6 +21,8 @@ const MAX_WRITE_BYTES = 512 * 1024;
  * so long is slow or stands still: what waits for him is copied out.
  */
 const COPY_AFTER_MS = 20;
+/** What one write takes then, of copies; the rest stays here, where it can be copied once it has waited. */
+const MAX_SLOW_WRITE_BYTES = 64 * 1024;
 
 export interface OutputOwner {
   /** Of all that was given, the socket has not taken `pendingBytes` yet: give credit back for the rest. */
@@ -38,6 +40,8 @@ export class VisitorOutput implements Flushable {
   #queued = false;
   #blocked = false;
   #blockedAt = 0;
+  /** It has been blocked for a while, and nothing has gone out at once since. */
+  #slow = false;
   #ending = false;
 
   constructor(socket: net.Socket, turns: TurnQueue) {
@@ -66,9 +70,14 @@ export class VisitorOutput implements Flushable {
   }
 
   bytes(chunk: Buffer): void {
-    if (this.#blocked && performance.now() - this.#blockedAt > COPY_AFTER_MS) this.#pushCopy(chunk);
-    else this.#pieces.push(chunk);
+    this.#pieces.push(chunk);
+    if (this.#blocked) this.tick(performance.now());
     this.#grow(chunk.length);
+  }
+
+  /** To be called now and then; `now` of `performance.now`. */
+  tick(now: number): void {
+    if (this.#blocked && now - this.#blockedAt > COPY_AFTER_MS) copyOut(this.#pieces);
   }
 
   /** Half-closes the socket once everything has been written. */
@@ -81,6 +90,7 @@ export class VisitorOutput implements Flushable {
   drained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    this.#slow = performance.now() - this.#blockedAt > COPY_AFTER_MS;
     if (this.#bytes > 0) this.#owner?.outputWritten(this.#bytes);
     this.flush();
   }
@@ -111,7 +121,8 @@ export class VisitorOutput implements Flushable {
     const socket = this.#socket;
     do {
       const before = this.#bytes;
-      const pieces = this.#nextBatch();
+      const pieces = this.#nextBatch(this.#slow ? MAX_SLOW_WRITE_BYTES : MAX_WRITE_BYTES);
+      if (this.#slow) copyOut(pieces);
       if (pieces.length > 1) {
         this.#writeJoined(pieces, before - this.#bytes);
       } else {
@@ -124,32 +135,19 @@ export class VisitorOutput implements Flushable {
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
     } while (this.#bytes > 0 && !this.#blocked);
     if (this.#blocked) this.#blockedAt = performance.now();
+    else this.#slow = false;
   }
 
-  #pushCopy(chunk: Buffer): void {
-    const earlier = this.#pieces;
-    for (let index = earlier.length - 1; index >= 0; index -= 1) {
-      const piece = earlier[index];
-      if (typeof piece === 'string' || piece === undefined) continue;
-      // Copied already, and so is everything before it.
-      if (piece.buffer.byteLength === piece.length) break;
-      earlier[index] = ownCopy(piece);
-      release(piece);
-    }
-    earlier.push(ownCopy(chunk));
-    release(chunk);
-  }
-
-  #nextBatch(): (string | Buffer)[] {
+  #nextBatch(maxBytes: number): (string | Buffer)[] {
     const pieces = this.#pieces;
-    if (this.#bytes <= MAX_WRITE_BYTES) {
+    if (this.#bytes <= maxBytes) {
       this.#pieces = [];
       this.#bytes = 0;
       return pieces;
     }
     let count = 0;
     let bytes = 0;
-    for (; bytes < MAX_WRITE_BYTES; count++) bytes += (pieces[count] as string | Buffer).length;
+    for (; bytes < maxBytes; count++) bytes += (pieces[count] as string | Buffer).length;
     this.#bytes -= bytes;
     this.#pieces = pieces.slice(count);
     pieces.length = count;
@@ -184,8 +182,15 @@ export class VisitorOutput implements Flushable {
   }
 }
 
-function ownCopy(piece: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(piece.length);
-  piece.copy(copy);
-  return copy;
+function copyOut(pieces: (string | Buffer)[]): void {
+  for (let index = pieces.length - 1; index >= 0; index -= 1) {
+    const piece = pieces[index] as string | Buffer;
+    if (typeof piece === 'string') continue;
+    // Copied already, and so is everything before it.
+    if (piece.buffer.byteLength === piece.length) break;
+    const copy = Buffer.allocUnsafeSlow(piece.length);
+    piece.copy(copy);
+    pieces[index] = copy;
+    release(piece);
+  }
 }
