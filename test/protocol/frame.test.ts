@@ -23,8 +23,8 @@ interface Seen {
 function read(pieces: Buffer[]): Seen & { position: number } {
   const seen: Seen = { frames: [], data: new Map(), ends: [] };
   const reader = new FrameReader({
-    onFrame: (type, flags, streamId, payload) =>
-      seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
+    onFrame: (type, flags, streamId, from, start, end) =>
+      seen.frames.push({ type, flags, streamId, payload: from.toString('hex', start, end) }),
     onData: (streamId, piece, last) => {
       seen.data.set(streamId, (seen.data.get(streamId) ?? '') + piece.toString('hex'));
       if (last) seen.ends.push(streamId);
@@ -146,8 +146,8 @@ describe('a frame reader', () => {
     for (let at = 0; at <= tracked.length; at += 1) {
       const seen: Seen = { frames: [], data: new Map(), ends: [] };
       const reader = new FrameReader({
-        onFrame: (type, flags, streamId, payload) =>
-          seen.frames.push({ type, flags, streamId, payload: payload.toString('hex') }),
+        onFrame: (type, flags, streamId, from, start, end) =>
+          seen.frames.push({ type, flags, streamId, payload: from.toString('hex', start, end) }),
         onData: (streamId, piece, last) => {
           seen.data.set(streamId, (seen.data.get(streamId) ?? '') + piece.toString('hex'));
           if (last) seen.ends.push(streamId);

@@ -6,8 +6,8 @@ import { PortholeError } from './errors.ts';
 import { FLAG_END, FRAME, HEADER_BYTES, headerFault, UNTRACKED_BIT } from './frame.ts';
 
 export interface FrameSink {
-  /** A whole frame other than DATA. The payload is a view, valid during the call only. */
-  onFrame(type: number, flags: number, streamId: number, payload: Buffer): void;
+  /** A whole frame other than DATA. Its payload is `from[start]` to `from[end - 1]`, valid during the call only. */
+  onFrame(type: number, flags: number, streamId: number, from: Buffer, start: number, end: number): void;
   /** Bytes of a DATA frame, the sink's from here on (see `release`); `last` with the final piece of a frame that carries END (which may be empty). */
   onData(streamId: number, piece: Buffer, last: boolean): void;
 }
@@ -139,12 +139,8 @@ export class FrameReader {
   #deliver(type: number, from: Buffer, offset: number, end: number): void {
     // Counted first: should the sink end up asking for the position, this frame is part of it.
     if ((type & UNTRACKED_BIT) === 0) this.#position += end - offset;
-    this.#sink.onFrame(
-      type,
-      from[offset + 1] as number,
-      readStreamId(from, offset),
-      from.subarray(offset + HEADER_BYTES, end),
-    );
+    const flags = from[offset + 1] as number;
+    this.#sink.onFrame(type, flags, readStreamId(from, offset), from, offset + HEADER_BYTES, end);
   }
 }
 

@@ -30,7 +30,16 @@ export interface LaneOwner {
   /** Open streams at once, in all. */
   readonly maxStreams: number;
   now(): number;
-  onStreamFrame(lane: Lane, type: number, flags: number, streamId: number, payload: Buffer): void;
+  /** As `FrameSink.onFrame`. */
+  onStreamFrame(
+    lane: Lane,
+    type: number,
+    flags: number,
+    streamId: number,
+    from: Buffer,
+    start: number,
+    end: number,
+  ): void;
   onStreamData(streamId: number, piece: Buffer, last: boolean): void;
   /** There is something to `pull`. */
   onWantWrite(lane: Lane): void;
@@ -225,13 +234,13 @@ export class Lane implements FrameSink, StreamLane {
     if (this.#replay.unackedBytes === 0 && !this.wantsWrite) this.#batch.shrink();
   }
 
-  onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
+  onFrame(type: number, flags: number, streamId: number, from: Buffer, start: number, end: number): void {
     switch (type) {
       case FRAME.ack:
-        this.#onAck(readU64(payload, 0));
+        this.#onAck(readU64(from, start));
         return;
       case FRAME.ping:
-        this.#pongDue = Buffer.from(payload);
+        this.#pongDue = Buffer.from(from.subarray(start, end));
         this.#owner.onWantWrite(this);
         return;
       case FRAME.pong:
@@ -242,7 +251,7 @@ export class Lane implements FrameSink, StreamLane {
         if ((type & SKIPPABLE_BIT) !== 0) return;
         if (!isTracked(type) && type !== FRAME.close)
           throw new PortholeError('PROTOCOL_ERROR', `frame type ${type} after the handshake`);
-        this.#owner.onStreamFrame(this, type, flags, streamId, payload);
+        this.#owner.onStreamFrame(this, type, flags, streamId, from, start, end);
     }
   }
 

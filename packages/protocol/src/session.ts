@@ -171,11 +171,19 @@ export class Session implements LaneOwner {
     }
   }
 
-  onStreamFrame(lane: Lane, type: number, flags: number, streamId: number, payload: Buffer): void {
+  onStreamFrame(
+    lane: Lane,
+    type: number,
+    flags: number,
+    streamId: number,
+    from: Buffer,
+    start: number,
+    end: number,
+  ): void {
     if (this.#closed !== undefined) return;
-    if (type === FRAME.open) this.#onOpen(lane, flags, streamId, payload);
-    else if (streamId === 0) this.#onSessionFrame(type, payload);
-    else this.#onKnownStream(type, flags, streamId, payload);
+    if (type === FRAME.open) this.#onOpen(lane, flags, streamId, from, start, end);
+    else if (streamId === 0) this.#onSessionFrame(type, from.subarray(start, end));
+    else this.#onKnownStream(type, flags, streamId, from, start, end);
   }
 
   onStreamData(streamId: number, piece: Buffer, last: boolean): void {
@@ -192,21 +200,20 @@ export class Session implements LaneOwner {
     }
   }
 
-  #onKnownStream(type: number, flags: number, streamId: number, payload: Buffer): void {
+  #onKnownStream(type: number, flags: number, streamId: number, from: Buffer, start: number, end: number): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     try {
-      this.#dispatch(stream, type, flags, payload);
+      // Heads are frequent: no view is made for them.
+      if (type === FRAME.head) stream.receiveHead(from.toString('latin1', start, end), (flags & FLAG_END) !== 0);
+      else this.#dispatch(stream, type, from.subarray(start, end));
     } catch (error) {
       this.#contain(stream, error);
     }
   }
 
-  #dispatch(stream: SessionStream, type: number, flags: number, payload: Buffer): void {
+  #dispatch(stream: SessionStream, type: number, payload: Buffer): void {
     switch (type) {
-      case FRAME.head:
-        stream.receiveHead(payload.toString('latin1'), (flags & FLAG_END) !== 0);
-        return;
       case FRAME.trailers:
         stream.receiveTrailers(payload.toString('latin1'));
         return;
@@ -241,15 +248,16 @@ export class Session implements LaneOwner {
     }
   }
 
-  #onOpen(lane: Lane, flags: number, streamId: number, payload: Buffer): void {
+  #onOpen(lane: Lane, flags: number, streamId: number, from: Buffer, start: number, end: number): void {
     if (streamId === 0 || streamId % 2 !== this.#peerParity || this.#streams.has(streamId)) {
       throw new PortholeError('PROTOCOL_ERROR', `stream ${streamId} cannot be opened`);
     }
-    const kind = payload[0];
+    const kind = from[start];
     if (kind !== STREAM_KIND.exchange && kind !== STREAM_KIND.raw)
       throw new PortholeError('PROTOCOL_ERROR', `stream kind ${kind}`);
     const ended = (flags & FLAG_END) !== 0;
-    const opening = { kind, tunnelId: payload.readUInt32BE(1), block: payload.toString('latin1', OPEN_PREFIX_BYTES) };
+    const block = from.toString('latin1', start + OPEN_PREFIX_BYTES, end);
+    const opening = { kind, tunnelId: from.readUInt32BE(start + 1), block };
     const stream = new SessionStream(streamId, lane, this.#budget);
     this.#streams.add(stream);
     if (this.#streams.size > this.maxStreams) {
