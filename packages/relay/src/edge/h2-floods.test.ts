@@ -24,7 +24,10 @@ afterEach(async () => {
 });
 
 const HOST = { ':authority': 'a.test' };
+const NO_ERROR = 0;
+const FLOW_CONTROL_ERROR = 3;
 const CANCEL = 8;
+const ENHANCE_YOUR_CALM = 11;
 
 /** Somebody else is served as if nothing were. */
 async function othersAreServed(): Promise<void> {
@@ -35,12 +38,15 @@ async function othersAreServed(): Promise<void> {
 }
 
 describe('frame by frame', () => {
-  it('a reset by the visitor in the middle of his body is no end of it', async () => {
+  it.each([
+    ['CANCEL', CANCEL],
+    ['NO_ERROR', NO_ERROR],
+  ])('a reset with %s by the visitor in the middle of his body is no end of it', async (_name, code) => {
     visitor.request(1, { ...HOST, ':method': 'POST' }, 0);
     visitor.send(FRAME.data, 0, 1, Buffer.from('abc'));
     const stream = await fixture.target.next();
     await stream.untilBody('abc');
-    visitor.send(FRAME.rstStream, 0, 1, rstPayload(CANCEL));
+    visitor.send(FRAME.rstStream, 0, 1, rstPayload(code));
     expect(await stream.untilReset()).toBe('CANCELLED');
     expect(stream.ended).toBe(false);
   });
@@ -170,6 +176,58 @@ describe('floods', () => {
     for (let i = 0; i < 300; i++) visitor.request(1 + 2 * i, HOST);
     await visitor.until(() => visitor.of(FRAME.rstStream).length + visitor.of(FRAME.goaway).length > 0);
     expect(fixture.target.streams.length).toBeLessThanOrEqual(256);
+    await othersAreServed();
+  });
+});
+
+describe('targets that do not read', () => {
+  const KIBIBYTE = 1024;
+  const piece = Buffer.alloc(16 * KIBIBYTE);
+
+  /** Body bytes on a stream, all at once, whatever its window. */
+  const pour = (id: number, bytes: number): void => {
+    const frame = frameOf(FRAME.data, 0, id, piece);
+    visitor.socket.write(Buffer.concat(Array.from({ length: bytes / piece.length }, () => frame)));
+  };
+  const post = (id: number): void => visitor.request(id, { ...HOST, ':method': 'POST' }, 0);
+  const resetCodes = (): number[] => visitor.of(FRAME.rstStream).map(({ payload }) => payload.readUInt32BE());
+
+  beforeEach(async () => {
+    await visitor.until(() => visitor.of(FRAME.settings).length > 0);
+  });
+
+  it.each([1, 8, 32])('make %i uploads wait with a window each, and who sends more is cut off', async (count) => {
+    fixture.target.script = (stream) => (stream.highWaterBytes = 1);
+    for (let id = 1; id < 2 * count; id += 2) {
+      post(id);
+      pour(id, 256 * KIBIBYTE);
+      const stream = await fixture.target.next();
+      await stream.until(() => stream.heldBytes > 0);
+    }
+    pour(1, 256 * KIBIBYTE);
+    await visitor.untilClosed();
+    expect(visitor.of(FRAME.goaway).map(({ payload }) => payload.readUInt32BE(4))).toEqual([FLOW_CONTROL_ERROR]);
+    // What has been taken for the target is what it was given before it said stop.
+    for (const { heldBytes } of fixture.target.streams) expect(heldBytes).toBeLessThanOrEqual(64 * KIBIBYTE);
+    await othersAreServed();
+  });
+
+  it('do not make the relay hold all that windows would allow that have grown before', async () => {
+    post(1);
+    const fast = await fixture.target.next();
+    for (let sent = 0; sent < 4_096 * KIBIBYTE; ) {
+      pour(1, 128 * KIBIBYTE);
+      sent += 128 * KIBIBYTE;
+      await fast.until(() => fast.heldBytes >= sent);
+    }
+    fixture.target.script = (stream) => (stream.highWaterBytes = 1);
+    for (let id = 3; id < 83; id += 2) {
+      post(id);
+      pour(id, 2_048 * KIBIBYTE);
+    }
+    // 80 MiB are on their way, 64 may be held.
+    await visitor.until(() => resetCodes().length >= 8);
+    expect(new Set(resetCodes())).toEqual(new Set([ENHANCE_YOUR_CALM]));
     await othersAreServed();
   });
 });

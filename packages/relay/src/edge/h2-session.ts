@@ -102,17 +102,25 @@ export class H2Session implements H2Surroundings, Ticking {
 
   tick(now: number): void {
     let held = 0;
-    let biggest: H2Exchange | undefined;
     for (const exchange of this.#exchanges.values()) {
       exchange.tick(now);
       held += exchange.heldBytes;
-      if (exchange.heldBytes > (biggest?.heldBytes ?? 0)) biggest = exchange;
     }
-    if (held > MAX_HELD_BYTES) biggest?.cut(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (held > MAX_HELD_BYTES) this.#dropHeld(held - MAX_HELD_BYTES);
     this.#listen(now);
     if (now < this.#deadline) return;
     this.#deadline = NEVER;
     if (!this.#session.destroyed) this.#session.close();
+  }
+
+  /** Windows that have grown, and a visitor who does not hear that they are small again. Those who hold most go first. */
+  #dropHeld(bytes: number): void {
+    let left = bytes;
+    for (const exchange of [...this.#exchanges.values()].toSorted((a, b) => b.heldBytes - a.heldBytes)) {
+      if (left <= 0) return;
+      left -= exchange.heldBytes;
+      exchange.cut(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    }
   }
 
   /** Visitors whose network is gone do not say so. */
