@@ -2,7 +2,7 @@
  * Sends one request, or a raw visitor's bytes, to an origin: head, framed body, trailers. What comes within a turn leaves in one write; what the
  * socket has taken is given back as credit, so that a slow origin slows its visitor and nobody else.
  */
-import { PortholeError, release, type Fields, type Stream } from '@porthole/protocol';
+import { PortholeError, releaseAll, type Fields, type Stream } from '@porthole/protocol';
 import { CHUNK_END, chunkHead, lastChunk } from '@porthole/protocol/http1';
 import { hasLeft } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
@@ -31,6 +31,8 @@ export class RequestWriter implements Flushable {
   #bodyBytes = 0;
   /** Body bytes the socket holds until it drains. */
   #held = 0;
+  /** What the socket was given when it said "wait": it holds part of it. */
+  #inSocket: readonly (string | Buffer)[] = [];
   #blocked = false;
   #queued = false;
 
@@ -60,6 +62,7 @@ export class RequestWriter implements Flushable {
   detach(): void {
     this.#socket = undefined;
     this.#blocked = false;
+    this.#inSocket = [];
     if (this.#held > 0) this.#stream.consumed(this.#held);
     this.#held = 0;
   }
@@ -108,6 +111,8 @@ export class RequestWriter implements Flushable {
   onDrain(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    if (this.#socket !== undefined && hasLeft(this.#socket)) releaseAll(this.#inSocket);
+    this.#inSocket = [];
     const held = this.#held;
     this.#held = 0;
     if (held > 0) this.#stream.consumed(held);
@@ -131,18 +136,23 @@ export class RequestWriter implements Flushable {
       socket.uncork();
     }
     this.#headSent = true;
-    if (hasLeft(socket)) for (const each of pending) if (typeof each !== 'string') release(each);
-    this.#settle(socket);
+    this.#settle(socket, pending);
     this.#finish(socket);
   }
 
-  #settle(socket: Duplex): void {
+  #settle(socket: Duplex, written: readonly (string | Buffer)[]): void {
     const bytes = this.#pendingBytes;
     this.#pendingBytes = 0;
-    if (socket.writableNeedDrain) {
+    if (bytes === 0) return;
+    // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
+    if (socket.writableNeedDrain && socket.writableLength > 0) {
       this.#blocked = true;
       this.#held += bytes;
-    } else if (bytes > 0) this.#stream.consumed(bytes);
+      this.#inSocket = written;
+      return;
+    }
+    if (hasLeft(socket)) releaseAll(written);
+    this.#stream.consumed(bytes);
   }
 
   #finish(socket: Duplex): void {

@@ -38,6 +38,11 @@ export function release(chunk: Buffer, bytes = chunk.length): void {
   if (block instanceof Block && bytes > 0) block.giveBack(bytes);
 }
 
+/** As `release`, of all of each; text is no memory of ours. */
+export function releaseAll(pieces: readonly (string | Buffer)[]): void {
+  for (const piece of pieces) if (typeof piece !== 'string') release(piece);
+}
+
 export class ReadMemory {
   /** For reads that are handled to their end before the next one starts, of any socket. */
   readonly shared: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);

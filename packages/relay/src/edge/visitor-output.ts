@@ -3,7 +3,7 @@
  * loop. Small pieces are copied together, large ones written as they are. Says when the visitor does not keep up.
  */
 import type * as net from 'node:net';
-import { release } from '@porthole/protocol';
+import { release, releaseAll } from '@porthole/protocol';
 import { hasLeft } from '@porthole/protocol/node';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
@@ -24,6 +24,9 @@ const COPY_AFTER_MS = 20;
 /** What one write takes then, of copies; the rest stays here, where it can be copied once it has waited. */
 const MAX_SLOW_WRITE_BYTES = 64 * 1024;
 
+/** Of less than this the memory is not worth asking for. */
+const WORTH_RELEASING_BYTES = 4 * 1024;
+
 export interface OutputOwner {
   /** Of all that was given, the socket has not taken `pendingBytes` yet: give credit back for the rest. */
   outputWritten(pendingBytes: number): void;
@@ -37,6 +40,8 @@ export class VisitorOutput implements Flushable {
   readonly #encrypted: boolean;
   #pieces: (string | Buffer)[] = [];
   #bytes = 0;
+  /** What the socket was given when it said "wait": it holds part of it. */
+  #inSocket: readonly (string | Buffer)[] = [];
   #queued = false;
   #blocked = false;
   #blockedAt = 0;
@@ -90,6 +95,8 @@ export class VisitorOutput implements Flushable {
   drained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    if (hasLeft(this.#socket)) releaseAll(this.#inSocket);
+    this.#inSocket = [];
     this.#slow = performance.now() - this.#blockedAt > COPY_AFTER_MS;
     if (this.#bytes > 0) this.#owner?.outputWritten(this.#bytes);
     this.flush();
@@ -130,9 +137,10 @@ export class VisitorOutput implements Flushable {
         if (typeof piece === 'string') socket.write(piece, 'latin1');
         else socket.write(piece);
       }
-      if (hasLeft(socket)) for (const piece of pieces) if (typeof piece !== 'string') release(piece);
       // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
+      if (this.#blocked) this.#inSocket = pieces;
+      else if (before >= WORTH_RELEASING_BYTES && hasLeft(socket)) releaseAll(pieces);
     } while (this.#bytes > 0 && !this.#blocked);
     if (this.#blocked) this.#blockedAt = performance.now();
     else this.#slow = false;
