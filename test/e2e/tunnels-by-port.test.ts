@@ -16,7 +16,7 @@ const authority = new TestAuthority();
 const staff = new TestAuthority('Staff CA');
 const member = staff.issue(['ada@staff'], { usages: ['clientAuth'] });
 const ca = authority.certificatePem;
-let files: CertificateFiles;
+let files: CertificateFiles[];
 let origin: Origin;
 let raw: RawOrigin;
 let ports: { readonly first: number; readonly last: number };
@@ -27,13 +27,13 @@ let overPlain: Agent;
 let overSecure: Agent;
 
 beforeAll(async () => {
-  files = writeCertificateFiles(authority, ['127.0.0.1']);
+  files = [['tunnel.test', '*.tunnel.test'], ['127.0.0.1']].map((names) => writeCertificateFiles(authority, names));
   [origin, raw, ports] = await Promise.all([startOrigin(), startRawOrigin(), freePortRange(8)]);
   const { first, last } = ports;
   plain = await startRelayInProcess({ domain: '127.0.0.1', 'tcp.ports': `${first}-${first + 3}` });
   secure = await startRelayInProcess(
-    { domain: '127.0.0.1,tunnel.test', https: '127.0.0.1:0', 'tcp.ports': `${first + 4}-${last}` },
-    { tls: { certificates: [{ cert: files.chainFile, key: files.keyFile }] } },
+    { domain: 'tunnel.test,127.0.0.1', https: '127.0.0.1:0', 'tcp.ports': `${first + 4}-${last}` },
+    { tls: { certificates: files.map(({ chainFile, keyFile }) => ({ cert: chainFile, key: keyFile })) } },
   );
   overPlain = new Agent({ relay: plain.url });
   overSecure = new Agent({ relay: `https://127.0.0.1:${secure.httpsPort}`, ca });
@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([overPlain?.close(0), overSecure?.close(0)]);
   await Promise.all([plain?.close(), secure?.close(), origin?.close(), raw?.close()]);
-  files?.remove();
+  for (const each of files ?? []) each.remove();
 });
 
 const open = (agent: Agent, more: Partial<Parameters<Agent['expose']>[0]> = {}): Promise<Tunnel> =>
@@ -97,8 +97,10 @@ describe('a relay that has an address only', () => {
 });
 
 describe('with a certificate for the address', () => {
+  const byAddress = { domain: '127.0.0.1' };
+
   it('its tunnels by port speak TLS, HTTP/2 included, and say so', async () => {
-    await using tunnel = await open(overSecure);
+    await using tunnel = await open(overSecure, byAddress);
     expect(tunnel.url).toBe(`https://127.0.0.1:${tunnel.port}`);
     const port = tunnel.port ?? 0;
     const answer = await visitSecurely({ port, servername: '', host: '127.0.0.1', ca, path: '/headers' });
@@ -112,8 +114,8 @@ describe('with a certificate for the address', () => {
   });
 
   it('asks for visitors’ certificates on the port of a tunnel that wants them, and on no other', async () => {
-    await using closed = await open(overSecure, { clientCa: staff.certificatePem });
-    await using free = await open(overSecure);
+    await using closed = await open(overSecure, { ...byAddress, clientCa: staff.certificatePem });
+    await using free = await open(overSecure, byAddress);
     const visit = (port: number | undefined, own: { cert?: string; key?: string } = {}) =>
       visitSecurely({ port: port ?? 0, servername: '', host: '127.0.0.1', ca, path: '/size/1', ...own });
     await expect(visit(closed.port)).rejects.toThrow();
@@ -122,12 +124,13 @@ describe('with a certificate for the address', () => {
   });
 
   it('has names beside ports when it has a domain as well', async () => {
-    await using named = await open(overSecure, { domain: 'tunnel.test', name: 'shop' });
+    await using named = await open(overSecure, { name: 'shop' });
     expect(named.url).toBe(`https://shop.tunnel.test:${secure.httpsPort}`);
-    await using ported = await open(overSecure, { domain: 'tunnel.test', remotePort: ports.last });
+    await using ported = await open(overSecure, { remotePort: ports.last });
     expect(ported.url).toBe(`https://tunnel.test:${ports.last}`);
-    await expect(open(overSecure, { domain: 'tunnel.test', name: 'a', remotePort: ports.last })).rejects.toMatchObject({
-      code: 'NOT_SUPPORTED',
-    });
+    const visit = { port: ports.last, servername: 'tunnel.test', ca, path: '/size/1' };
+    expect((await visitSecurely(visit)).status).toBe(200);
+    const both = open(overSecure, { name: 'a', remotePort: ports.last });
+    await expect(both).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
   });
 });

@@ -213,9 +213,11 @@ export class RelayCertificates {
     this.#chooseDefault();
   }
 
-  /** For visitors without SNI: the certificate of the first domain that has one. */
+  /** For visitors without SNI: they came by address, if the relay has one, or else to the first domain with a certificate. */
   #chooseDefault(): void {
-    for (const domain of this.#deps.config.domains) {
+    const { domains } = this.#deps.config;
+    const addresses = domains.filter((domain) => isIP(domain) !== 0);
+    for (const domain of [...addresses, ...domains]) {
       const found = this.#index.find(domain) ?? this.#index.find(`any.${domain}`);
       if (found === undefined) continue;
       this.serving.setDefault({ key: found.keyPem, cert: found.chainPem });

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { publicUrlOf } from './config.ts';
+import { portUrlOf, publicUrlOf } from './config.ts';
 import { readConfigText } from './config-file.ts';
 import { ConfigError } from './faults.ts';
 import { type ConfigSources, loadConfig } from './load-config.ts';
@@ -122,6 +122,8 @@ describe('the configuration', () => {
     expect(publicUrlOf(plain, 'x.localhost', { http: 80 })).toBe('http://x.localhost');
     const behind = loadConfig({ flags: { public_url: 'https://t.example.com' }, workingDir: '/' }).config;
     expect(publicUrlOf(behind, 'x.t.example.com', { http: 8080 })).toBe('https://x.t.example.com');
+    expect(portUrlOf(plain, 'http', '2001:db8::5', 7001)).toBe('http://[2001:db8::5]:7001');
+    expect(portUrlOf(plain, 'tcp', '203.0.113.5', 7001)).toBe('tcp://203.0.113.5:7001');
   });
 });
 
