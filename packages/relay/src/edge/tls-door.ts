@@ -133,13 +133,14 @@ export class TlsDoor {
     tlsCounters.acceptedTotal += 1;
     socket.on('error', () => undefined);
     socket.once('close', () => this.#halfOpen.leave(socket));
-    this.#halfOpen.enter(socket, sourceOf(plainAddress(socket.remoteAddress)));
     // On a tunnel's port it has been taken off already.
     if (port !== undefined || arrivals === undefined) this.#peek(socket, port);
     else arrivals.take(socket, () => this.#peek(socket, port));
   }
 
   #peek(socket: net.Socket, port: number | undefined): void {
+    // By the visitor's own address: a load balancer's would be one for all of them.
+    this.#halfOpen.enter(socket, sourceOf(plainAddress(socket.remoteAddress)));
     peekOpening(socket, this.#parts.helloTimeoutMs ?? HELLO_TIMEOUT_MS, (outcome) =>
       this.#looked(socket, outcome, port),
     );
