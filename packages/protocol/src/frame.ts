@@ -31,7 +31,7 @@ export const WEBSOCKET_PROTOCOL = 'porthole.1';
 export const HEADER_BYTES = 8;
 /** Largest payload a header can announce. */
 export const MAX_PAYLOAD_BYTES = 65_535;
-/** What senders put into one DATA frame: with its header it fills one TLS record (16,384 bytes). */
+/** A stream's turn while others wait: with its header it fills one TLS record (16,384 bytes). */
 export const DATA_PAYLOAD_BYTES = 16_376;
 /** Credit that a new stream has in both directions before any CREDIT frame. */
 export const INITIAL_WINDOW_BYTES = 262_144;

@@ -69,6 +69,7 @@ export class Lane implements FrameSink, StreamLane {
   /** What the other end's ping said; any eight bytes. */
   #pongDue: Buffer | undefined;
   #held = false;
+  #hurries = false;
 
   constructor(index: number, owner: LaneOwner) {
     this.index = index;
@@ -99,6 +100,11 @@ export class Lane implements FrameSink, StreamLane {
   /** Bytes were processed whose acknowledgement waits for something to ride with, at most `ACK_DELAY_MS`. */
   get ackPending(): boolean {
     return this.#attached && this.#reader.position > this.#ackSent;
+  }
+
+  /** There is enough for a write of its own: `pull` as soon as possible. */
+  get hurries(): boolean {
+    return this.#hurries;
   }
 
   now(): number {
@@ -179,6 +185,11 @@ export class Lane implements FrameSink, StreamLane {
     this.#owner.onWantWrite(this);
   }
 
+  hurry(): void {
+    this.#hurries = true;
+    this.#owner.onWantWrite(this);
+  }
+
   enqueueUrgent(stream: SessionStream): void {
     this.#turns.enqueueUrgent(stream);
     this.#owner.onWantWrite(this);
@@ -210,6 +221,7 @@ export class Lane implements FrameSink, StreamLane {
    * `flushed`: the carrier holds nothing any more of what earlier calls returned.
    */
   pull(maxBytes: number, flushed: boolean): Buffer[] {
+    this.#hurries = false;
     if (!this.#attached) return [];
     if (this.#resend.length > 0) return this.#takeResend(maxBytes);
     const now = this.#owner.now();

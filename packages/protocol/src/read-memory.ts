@@ -4,10 +4,10 @@
  * takes its place: forgetting costs speed, never bytes.
  */
 
-/** One read's worth, and what everything is made of. */
-export const BLOCK_BYTES = 65_536;
+/** One read's worth, and what everything is made of: with a frame's header, 64 KiB. */
+export const BLOCK_BYTES = 65_528;
 /** So much memory waits for the next read at most; what bursts have needed beyond is given back. */
-const MAX_FREE_BLOCKS = 64;
+const MAX_FREE_BLOCKS = 256;
 /** Copies up to this come from Node's own pool of small buffers. */
 const SMALL_BYTES = 4_096;
 

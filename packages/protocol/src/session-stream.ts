@@ -4,21 +4,15 @@
  */
 import type { Batch } from './batch.ts';
 import { type ErrorCode, ERRORS, PortholeError } from './errors.ts';
-import {
-  DATA_PAYLOAD_BYTES,
-  encodeReason,
-  FLAG_END,
-  FRAME,
-  INITIAL_WINDOW_BYTES,
-  MAX_BLOCK_BYTES,
-  OPEN_PREFIX_BYTES,
-} from './frame.ts';
+import { encodeReason, FLAG_END, FRAME, INITIAL_WINDOW_BYTES, MAX_BLOCK_BYTES, OPEN_PREFIX_BYTES } from './frame.ts';
 import { release } from './read-memory.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 import type { Stream, StreamKind, StreamSink } from './stream-contract.ts';
 
 /** `write` says false from here on. */
 const SEND_QUEUE_HIGH_BYTES = 131_072;
+/** With so much waiting, the lane need not wait for the turn's end: nobody's small frames would go along anyway. */
+const HURRY_BYTES = 65_536;
 /** `onWritable` is called when no more than this waits. */
 const SEND_QUEUE_LOW_BYTES = 32_768;
 /** A stream with no more than this waiting, and not much sent lately, goes before bulk transfers. */
@@ -38,6 +32,8 @@ export interface StreamLane {
   now(): number;
   /** The stream has something to send. */
   enqueue(stream: SessionStream): void;
+  /** A whole write's worth waits. */
+  hurry(): void;
   /** A CREDIT or RESET frame is due. */
   enqueueUrgent(stream: SessionStream): void;
   /** The stream is over at both ends. */
@@ -99,8 +95,10 @@ export class SessionStream implements Stream {
   write(chunk: Buffer): boolean {
     if (this.#over || this.#ending || chunk.length === 0) return true;
     this.#chunks.push(chunk);
+    const before = this.#waitingBytes;
     this.#waitingBytes += chunk.length;
     this.#wantTurn();
+    if (before < HURRY_BYTES && this.#waitingBytes >= HURRY_BYTES) this.#lane.hurry();
     if (this.#waitingBytes < SEND_QUEUE_HIGH_BYTES) return true;
     this.#writerWaits = true;
     return false;
@@ -150,7 +148,7 @@ export class SessionStream implements Stream {
     return this.#ending && !this.#endSent;
   }
 
-  /** Puts frames with up to `quantum` bytes of data into the batch. True when a waiting writer may go on. */
+  /** Puts frames with up to `quantum` bytes of data (at most `MAX_PAYLOAD_BYTES`) into the batch. True when a waiting writer may go on. */
   emit(batch: Batch, quantum: number, now: number): boolean {
     if (this.#opening !== undefined) this.#emitOpening(batch, this.#opening);
     if (this.#heads.length > 0) this.#emitHeads(batch);
@@ -249,7 +247,7 @@ export class SessionStream implements Stream {
     while (allowed > 0 && this.#waitingBytes > 0) {
       const chunk = this.#chunks[this.#firstChunk] as Buffer;
       const start = this.#chunkOffset;
-      const bytes = Math.min(chunk.length - start, allowed, DATA_PAYLOAD_BYTES);
+      const bytes = Math.min(chunk.length - start, allowed);
       const ends = bytes === this.#waitingBytes && this.#ending && this.#trailers === undefined;
       batch.payloadFrame(FRAME.data, ends ? FLAG_END : 0, chunk, start, start + bytes, this.id);
       this.#waitingBytes -= bytes;

@@ -1,6 +1,6 @@
 /** Whose turn it is on a lane: streams with little to say before bulk transfers, and within both in order of arrival. */
 import type { Batch } from './batch.ts';
-import { DATA_PAYLOAD_BYTES } from './frame.ts';
+import { DATA_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES } from './frame.ts';
 import type { SessionStream } from './session-stream.ts';
 
 /** A first-in, first-out list that never shifts an array. */
@@ -98,7 +98,9 @@ export class Turns {
       stream.queued = false;
       if (stream.over) this.#over -= 1;
       if (!stream.sendable) continue;
-      if (stream.emit(batch, DATA_PAYLOAD_BYTES, now)) writable.push(stream);
+      // Nobody else waits, so that nobody is kept waiting by a longer frame.
+      const quantum = this.waits(true) ? DATA_PAYLOAD_BYTES : MAX_PAYLOAD_BYTES;
+      if (stream.emit(batch, quantum, now)) writable.push(stream);
       if (stream.sendable) {
         stream.queued = true;
         this.#bulk.push(stream);

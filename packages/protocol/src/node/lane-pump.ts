@@ -78,11 +78,9 @@ export class LanePump implements CarrierReceiver {
   wantWrite(): void {
     if (this.#blocked || this.#stopped) return;
     this.#wants += 1;
-    if (this.#flushScheduled) {
-      // A long turn goes out in parts, so that the other end works on the first while this one makes the next.
-      if (this.#wants === EARLY_FLUSH_WANTS) process.nextTick(this.#flush);
-      return;
-    }
+    // A long turn goes out in parts, so that the other end works on the first while this one makes the next.
+    if (this.#wants === EARLY_FLUSH_WANTS || this.#lane.hurries) process.nextTick(this.#flush);
+    if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     setImmediate(this.#turnEnd);
   }
