@@ -4,7 +4,7 @@
  */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-const WAITS = /\/test\/e2e\/(survival\/|waiting|keep-alive|limits|tcp)/;
+const WAITS = /\/test\/(e2e\/(survival\/|waiting|keep-alive|limits|tcp|own-answers)|interop\/testssl)/;
 
 export class TestOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
