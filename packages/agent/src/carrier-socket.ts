@@ -2,7 +2,7 @@
 import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
-import { readMemory, TappedSocket } from '@porthole/protocol/node';
+import { readMemory, tapSecureSocket, TappedSocket } from '@porthole/protocol/node';
 import { readResponseHead } from './response-head-wait.ts';
 import type { ProxyRoute } from './proxy-route.ts';
 
@@ -37,7 +37,7 @@ function connectPlain(to: RelayAddress): Socket {
   return new TappedSocket(readMemory(), { noDelay: true }).connect(endpoint(to));
 }
 
-function startTls(
+async function startTls(
   to: RelayAddress,
   over: Socket | undefined,
   trust: CarrierTrust,
@@ -49,7 +49,9 @@ function startTls(
     ...(trust.ca === undefined ? {} : { ca: trust.ca }),
     ALPNProtocols: ['http/1.1'],
   });
-  return connected(socket, 'secureConnect', shown(to), signal);
+  await connected(socket, 'secureConnect', shown(to), signal);
+  tapSecureSocket(socket, readMemory());
+  return socket;
 }
 
 function endpoint(to: RelayAddress): { host: string; port: number } {

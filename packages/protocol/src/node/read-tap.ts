@@ -17,6 +17,9 @@ export type ByteReader = (chunk: Buffer, owned: boolean) => void;
 /** A read of this size is worth a block of its own: a bulk transfer is under way. */
 const BULK_BYTES = BLOCK_BYTES / 2;
 
+/** So many bulk reads of one socket follow each other before the others have their turn. Node would go on for 2 MiB. */
+const READS_PER_TURN = 8;
+
 /** Read memory for the sockets of a process, or of a part of it. */
 export function readMemory(): ReadMemory {
   const fresh = new FreshMemory();
@@ -34,6 +37,14 @@ export class ReadTap {
   /** Memory for the next read of this socket alone. */
   #own: Buffer | undefined;
   #bulk: boolean;
+  /** Bulk reads of this turn of the event loop. */
+  #reads = 0;
+  readonly #onTurn = (): void => {
+    const hasYielded = this.#reads >= READS_PER_TURN;
+    this.#reads = 0;
+    const socket = this.#socket;
+    if (hasYielded && socket?.isPaused() === false && !socket.destroyed) socket.resume();
+  };
 
   /** `alone`: the socket may be given bytes at any time (TLS), so that it must not share a buffer with others. */
   constructor(memory: ReadMemory, alone = false) {
@@ -64,6 +75,13 @@ export class ReadTap {
     return this.memory.shared;
   }
 
+  /** False stops reading until the turn is over. */
+  #mayGoOn(): boolean {
+    if (this.#reads === 0) setImmediate(this.#onTurn);
+    this.#reads += 1;
+    return this.#reads < READS_PER_TURN;
+  }
+
   #read(length: number): boolean {
     const own = this.#own;
     const isBulk = length >= BULK_BYTES;
@@ -77,8 +95,20 @@ export class ReadTap {
     }
     if (this.reader !== undefined) this.reader(chunk, owned);
     else this.#socket?.push(owned ? chunk : Buffer.from(chunk));
-    return true;
+    return !isBulk || this.#mayGoOn();
   }
+}
+
+const TAP = Symbol('tap');
+
+/** The tap that a socket is read through, if it is. */
+export function tapOf(socket: Duplex): ReadTap | undefined {
+  const tap: unknown = Reflect.get(socket, TAP);
+  return tap instanceof ReadTap ? tap : undefined;
+}
+
+export function tapped(socket: Duplex, tap: ReadTap): void {
+  Reflect.set(socket, TAP, tap);
 }
 
 /** A plain TCP or Unix socket that is read through a tap. */
@@ -91,13 +121,14 @@ export class TappedSocket extends Socket {
     super({ ...options, onread: tap.onread });
     this.tap = tap;
     tap.bind(this);
+    tapped(this, tap);
   }
 }
 
 /**
- * Whether the system has everything that was written: then the memory it was written from may be used again. Never true
- * of TLS and of streams in memory, which pass views on.
+ * Whether the system has everything that was written: then the memory it was written from may be used again. TLS has
+ * made its own of it by then. Never true of streams in memory, which pass views on.
  */
 export function hasLeft(socket: Duplex): boolean {
-  return socket.writableLength === 0 && socket instanceof Socket && !('encrypted' in socket);
+  return socket.writableLength === 0 && socket instanceof Socket;
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { PortholeError } from '../errors.ts';
 import { release } from '../read-memory.ts';
 import { type Carrier, type CarrierReceiver, exportKeyingMaterial } from './carrier.ts';
-import { type ReadTap, TappedSocket } from './read-tap.ts';
+import { type ReadTap, tapOf } from './read-tap.ts';
 import { FreshMemory } from './young-collector.ts';
 
 /** Frames straight on a socket, plain or TLS, after the 101. `head`: bytes that came along with the upgrade. */
@@ -37,7 +37,6 @@ export class SocketCarrier implements Carrier {
       fresh.add(chunk.length);
       this.#receiver?.onBytes(chunk);
     });
-    if (socket instanceof TappedSocket) this.#readThrough(socket.tap);
   }
 
   get receiver(): CarrierReceiver | undefined {
@@ -48,6 +47,8 @@ export class SocketCarrier implements Carrier {
     this.#receiver = receiver;
     if (this.#started || receiver === undefined) return;
     this.#started = true;
+    const tap = tapOf(this.#socket);
+    if (tap !== undefined) this.#readThrough(tap);
     this.#socket.resume();
   }
 

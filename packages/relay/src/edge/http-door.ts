@@ -1,5 +1,6 @@
 /** The public HTTP address: visitors of all tunnels, and agents who ask for a carrier. Owns the listening socket. */
 import * as net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { PortholeError } from '@porthole/protocol';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
@@ -77,6 +78,7 @@ export class HttpDoor {
       this.#turnAway(socket);
       return;
     }
+    if (socket instanceof TLSSocket) this.#reads.adoptSecure(socket);
     const visitor = new VisitorConnection(
       socket,
       { address, isTrusted: trusted.has(address), scheme, tls },

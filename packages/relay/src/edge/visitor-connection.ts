@@ -14,7 +14,7 @@ import {
   type Stream,
 } from '@porthole/protocol';
 import { RequestReader } from '@porthole/protocol/http1';
-import { type ReadTap, TappedSocket } from '@porthole/protocol/node';
+import { type ReadTap, tapOf } from '@porthole/protocol/node';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
@@ -93,7 +93,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#from = from;
     this.parts = parts;
     this.#onGone = onGone;
-    this.#tap = socket instanceof TappedSocket ? socket.tap : undefined;
+    this.#tap = tapOf(socket);
     this.#takeH2 = takeH2;
     this.#isFresh = takeH2 !== undefined;
     this.output = new VisitorOutput(socket, parts.turns);

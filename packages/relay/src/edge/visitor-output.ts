@@ -26,6 +26,8 @@ const MAX_SLOW_WRITE_BYTES = 64 * 1024;
 
 /** Of less than this the memory is not worth asking for. */
 const WORTH_RELEASING_BYTES = 4 * 1024;
+/** Of a socket that is never seen empty, earlier pieces are forgotten. */
+const MAX_HELD_PIECES = 256;
 
 export interface OutputOwner {
   /** Of all that was given, the socket has not taken `pendingBytes` yet: give credit back for the rest. */
@@ -36,11 +38,11 @@ export class VisitorOutput implements Flushable {
   readonly #socket: net.Socket;
   readonly #turns: TurnQueue;
   #owner: OutputOwner | undefined;
-  /** A TLS socket's writes are never done within the call. */
+  /** A TLS socket's writes are never done within the call, but have been copied by then. */
   readonly #encrypted: boolean;
   #pieces: (string | Buffer)[] = [];
   #bytes = 0;
-  /** What the socket was given when it said "wait": it holds part of it. */
+  /** What the socket was given and had not passed on when it was asked last: it may hold part of it. */
   #inSocket: readonly (string | Buffer)[] = [];
   #queued = false;
   #blocked = false;
@@ -95,8 +97,7 @@ export class VisitorOutput implements Flushable {
   drained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
-    if (hasLeft(this.#socket)) releaseAll(this.#inSocket);
-    this.#inSocket = [];
+    this.#releaseLeft();
     this.#slow = performance.now() - this.#blockedAt > COPY_AFTER_MS;
     if (this.#bytes > 0) this.#owner?.outputWritten(this.#bytes);
     this.flush();
@@ -126,6 +127,7 @@ export class VisitorOutput implements Flushable {
   /** In batches of bounded size, so that a slow visitor's progress shows as a `drain` now and then. */
   #write(): void {
     const socket = this.#socket;
+    this.#releaseLeft();
     do {
       const before = this.#bytes;
       const pieces = this.#nextBatch(this.#slow ? MAX_SLOW_WRITE_BYTES : MAX_WRITE_BYTES);
@@ -139,11 +141,23 @@ export class VisitorOutput implements Flushable {
       }
       // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
-      if (this.#blocked) this.#inSocket = pieces;
-      else if (before >= WORTH_RELEASING_BYTES && hasLeft(socket)) releaseAll(pieces);
+      if (before >= WORTH_RELEASING_BYTES) this.#hold(pieces);
     } while (this.#bytes > 0 && !this.#blocked);
     if (this.#blocked) this.#blockedAt = performance.now();
     else this.#slow = false;
+  }
+
+  /** Releases them now or, when the socket does not pass them on within the call (TLS never does), at the next occasion. */
+  #hold(pieces: readonly (string | Buffer)[]): void {
+    if (hasLeft(this.#socket)) releaseAll(pieces);
+    else if (this.#inSocket.length > MAX_HELD_PIECES) this.#inSocket = pieces;
+    else this.#inSocket = this.#inSocket.length === 0 ? pieces : [...this.#inSocket, ...pieces];
+  }
+
+  #releaseLeft(): void {
+    if (this.#inSocket.length === 0 || !hasLeft(this.#socket)) return;
+    releaseAll(this.#inSocket);
+    this.#inSocket = [];
   }
 
   #nextBatch(maxBytes: number): (string | Buffer)[] {
@@ -164,8 +178,8 @@ export class VisitorOutput implements Flushable {
 
   #writeJoined(pieces: (string | Buffer)[], bytes: number): void {
     const socket = this.#socket;
-    // The shared memory may be used only if the kernel is likely to take all of it within this call.
-    const shared = socket.writableLength === 0 && !this.#encrypted;
+    // The shared memory may be used only if the kernel is likely to take all of it within this call, or TLS does.
+    const shared = socket.writableLength === 0;
     const room = shared ? this.#turns.scratch() : Buffer.allocUnsafe(Math.min(bytes, this.#turns.scratch().length));
     const one = bytes <= JOIN_BYTES;
     if (!one) socket.cork();
@@ -186,7 +200,7 @@ export class VisitorOutput implements Flushable {
     }
     if (end > start) socket.write(room.subarray(start, end));
     if (!one) socket.uncork();
-    if (shared && socket.writableLength > 0) this.#turns.keepScratch();
+    if (shared && socket.writableLength > 0 && !this.#encrypted) this.#turns.keepScratch();
   }
 }
 

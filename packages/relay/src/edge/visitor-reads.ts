@@ -3,7 +3,8 @@
  * with it. Where Node does not allow that, the socket stays an ordinary one.
  */
 import type * as net from 'node:net';
-import { readMemory, TappedSocket } from '@porthole/protocol/node';
+import type { TLSSocket } from 'node:tls';
+import { readMemory, tapSecureSocket, TappedSocket } from '@porthole/protocol/node';
 
 /** Of one listener. */
 export class VisitorReads {
@@ -20,6 +21,11 @@ export class VisitorReads {
     Reflect.set(accepted, '_handle', null);
     accepted.destroy();
     return socket;
+  }
+
+  /** Whoever took TLS off has adopted the socket already. */
+  adoptSecure(socket: TLSSocket): void {
+    tapSecureSocket(socket, this.#memory);
   }
 }
 
