@@ -63,6 +63,8 @@ export class LongLine {
       ip('-n', namespaces[end], 'addr', 'add', `${ADDRESS[end]}/30`, 'dev', 'wan0');
       ip('-n', namespaces[end], 'link', 'set', 'wan0', 'mtu', MTU, 'txqueuelen', '10000', 'up');
     }
+    // As deploy/sysctl.conf has it. Without it the kernel keeps megabytes for each visitor who does not read.
+    ip('netns', 'exec', namespaces.relay, 'sysctl', '-qw', 'net.ipv4.tcp_notsent_lowat=131072');
     return new LongLine(folder, line, namespaces);
   }
 

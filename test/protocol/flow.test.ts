@@ -64,7 +64,7 @@ describe('the in-flight cap', () => {
 
 describe('a receive window', () => {
   it('does not take what a kernel swallows for reading: a reader who stops after a megabyte cost the first window', () => {
-    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000, open: 0 });
     for (let bytes = 0; bytes < 1_000_000; bytes += 16_384) {
       window.receive(16_384);
       window.consume(16_384, 100, 1);
@@ -73,7 +73,7 @@ describe('a receive window', () => {
   });
 
   it('is past 16 MiB after 64 MiB of a reader who keeps up', () => {
-    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000, open: 0 });
     for (let bytes = 0; bytes < 64 * 1_048_576; bytes += 16_384) {
       window.receive(16_384);
       window.consume(16_384, 100, 1);
@@ -82,7 +82,7 @@ describe('a receive window', () => {
   });
 
   it('grants at a quarter consumed, as an absolute offset, and does not grow for a slow reader', () => {
-    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000, open: 0 });
     expect(window.granted).toBe(INITIAL_WINDOW_BYTES);
     let now = 1_000;
     let grants = 0;
@@ -97,7 +97,7 @@ describe('a receive window', () => {
   });
 
   it('does not grow for a stream that has a small share of the line, of many that are read at once', () => {
-    const window = new ReceiveWindow({ leftBytes: 1_000_000_000 });
+    const window = new ReceiveWindow({ leftBytes: 1_000_000_000, open: 0 });
     // A quarter of a window in one and a half round trips of 100 ms.
     for (let now = 0; now < 10_000; now += 150) {
       window.receive(INITIAL_WINDOW_BYTES / 4);
@@ -106,8 +106,30 @@ describe('a receive window', () => {
     expect(window.windowBytes).toBe(INITIAL_WINDOW_BYTES);
   });
 
+  it('is made smaller when there are hundreds and it is not read fast, what was granted being used up first', () => {
+    const budget = { leftBytes: 0, open: 0 };
+    const windows = Array.from({ length: 256 }, () => new ReceiveWindow(budget));
+    const window = windows[0] as ReceiveWindow;
+    const grants = [window.granted];
+    for (let now = 0; now < 20_000; now += 100) {
+      expect(window.receive(16_384)).toBe(true);
+      if (window.consume(16_384, 100, now)) grants.push(window.granted);
+    }
+    expect(window.windowBytes).toBe(65_536);
+    expect(grants.toSorted((a, b) => a - b)).toEqual(grants);
+    // Alone again, and read fast: as large as ever.
+    for (const other of windows.slice(1)) other.close();
+    for (let bytes = 0; bytes < 4 * INITIAL_WINDOW_BYTES; bytes += 16_384) {
+      window.receive(16_384);
+      window.consume(16_384, 100, 20_000);
+    }
+    expect(window.windowBytes).toBe(INITIAL_WINDOW_BYTES);
+    window.close();
+    expect(budget).toEqual({ leftBytes: 0, open: 0 });
+  });
+
   it('grows for a fast reader, up to the limit and the budget', () => {
-    const budget = { leftBytes: 10 * INITIAL_WINDOW_BYTES };
+    const budget = { leftBytes: 10 * INITIAL_WINDOW_BYTES, open: 0 };
     const window = new ReceiveWindow(budget);
     let now = 1_000;
     for (let index = 0; index < 5_000; index += 1) {
@@ -123,7 +145,7 @@ describe('a receive window', () => {
   });
 
   it('tells a sender that goes too far, and never counts more as consumed than came', () => {
-    const window = new ReceiveWindow({ leftBytes: 0 });
+    const window = new ReceiveWindow({ leftBytes: 0, open: 0 });
     expect(window.receive(INITIAL_WINDOW_BYTES)).toBe(true);
     expect(window.receive(1)).toBe(false);
     window.consume(10_000_000, 10, 1);

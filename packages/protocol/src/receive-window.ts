@@ -1,6 +1,7 @@
 /**
  * Credit that a receiver gives on one stream: absolute offsets, granted as bytes are consumed (written on), not as they
- * arrive. The window grows while the reader keeps up, so a slow one never costs more than the window it began with.
+ * arrive. The window grows while the reader keeps up, so a slow one never costs more than the window it began with, and
+ * less when there are many.
  */
 import { INITIAL_WINDOW_BYTES } from './frame.ts';
 
@@ -22,9 +23,19 @@ const MIN_ROUND_TRIP_MS = 4;
 const GROWTH_WINDOWS = 2;
 const FIRST_GROWTH_WINDOWS = 4;
 
-/** What the windows of a session may still grow by, together. */
+/** So much all windows of a session may hold before those that nobody reads fast are made smaller. */
+const MANY_WINDOWS_BYTES = 16_777_216;
+/** So much longer than to grow a window must take to be made smaller. */
+const SHRINK_FACTOR = 1.5;
+/** The smallest they are made. */
+const MIN_WINDOW_BYTES = 65_536;
+
+/** What the windows of a session have in common. */
 export interface WindowBudget {
+  /** What they may still grow by, together. */
   leftBytes: number;
+  /** How many there are. */
+  open: number;
 }
 
 export class ReceiveWindow {
@@ -33,11 +44,14 @@ export class ReceiveWindow {
   #received = 0;
   #consumed = 0;
   #granted = INITIAL_WINDOW_BYTES;
-  #grantedAt = 0;
+  /** When it was last looked at how fast the reader is, and what was consumed by then. */
+  #lookedAt = 0;
+  #lookedConsumed = 0;
   #growsAt = FIRST_GROWTH_WINDOWS * INITIAL_WINDOW_BYTES;
 
   constructor(budget: WindowBudget) {
     this.#budget = budget;
+    budget.open += 1;
   }
 
   /** The offset up to which the other end may send. */
@@ -63,27 +77,51 @@ export class ReceiveWindow {
   /** True when a new grant is to be told to the other end. Grants come when a quarter of the window was consumed. */
   consume(bytes: number, minRttMs: number, now: number): boolean {
     this.#consumed = Math.min(this.#consumed + bytes, this.#received);
-    const share = (this.#consumed + this.#windowBytes - this.#granted) / this.#windowBytes;
-    if (share < 1 / 4) return false;
-    const patienceMs = GROWTH_ROUND_TRIPS * share * Math.max(MIN_ROUND_TRIP_MS, minRttMs);
-    const keepsUp = Number.isFinite(minRttMs) && now - this.#grantedAt < patienceMs;
-    if (keepsUp && this.#consumed >= this.#growsAt) this.#grow();
+    const lately = this.#consumed - this.#lookedConsumed;
+    if (lately < this.#windowBytes / 4) return false;
+    const roundTripMs = Math.max(MIN_ROUND_TRIP_MS, minRttMs);
+    const patienceMs = GROWTH_ROUND_TRIPS * roundTripMs * (lately / this.#windowBytes);
+    const tookMs = now - this.#lookedAt;
+    if (Number.isFinite(minRttMs) && this.#lookedConsumed > 0) {
+      if (tookMs > SHRINK_FACTOR * patienceMs) this.#shrink();
+      else if (tookMs < patienceMs && this.#consumed >= this.#growsAt) this.#grow();
+    }
+    this.#lookedAt = now;
+    this.#lookedConsumed = this.#consumed;
+    // A smaller window than before: what was granted already is used up first.
+    if (this.#consumed + this.#windowBytes <= this.#granted) return false;
     this.#granted = this.#consumed + this.#windowBytes;
-    this.#grantedAt = now;
     return true;
   }
 
-  /** Gives back what the window took from the budget. */
+  /** Gives back what the window took from the budget. Once. */
   close(): void {
-    this.#budget.leftBytes += this.#windowBytes - INITIAL_WINDOW_BYTES;
-    this.#windowBytes = INITIAL_WINDOW_BYTES;
+    this.#resize(INITIAL_WINDOW_BYTES);
+    this.#budget.open -= 1;
   }
 
   #grow(): void {
-    const more = Math.min(this.#windowBytes, MAX_WINDOW_BYTES - this.#windowBytes, this.#budget.leftBytes);
-    if (more <= 0) return;
-    this.#windowBytes += more;
+    const most = Math.min(2 * this.#windowBytes, MAX_WINDOW_BYTES);
+    const unbudgeted = Math.max(INITIAL_WINDOW_BYTES, this.#windowBytes);
+    this.#resize(Math.min(most, unbudgeted + this.#budget.leftBytes));
     this.#growsAt = this.#consumed + GROWTH_WINDOWS * this.#windowBytes;
-    this.#budget.leftBytes -= more;
   }
+
+  /** Of many streams that share a line each needs little; and who stands still now may have been such a one. */
+  #shrink(): void {
+    const fair = Math.max(MIN_WINDOW_BYTES, Math.floor(MANY_WINDOWS_BYTES / this.#budget.open));
+    if (this.#windowBytes <= fair) return;
+    this.#resize(Math.max(fair, Math.ceil(this.#windowBytes / 2)));
+    this.#growsAt = this.#consumed + GROWTH_WINDOWS * this.#windowBytes;
+  }
+
+  #resize(bytes: number): void {
+    this.#budget.leftBytes += budgeted(this.#windowBytes) - budgeted(bytes);
+    this.#windowBytes = bytes;
+  }
+}
+
+/** The part of a window that is taken from the budget. */
+function budgeted(windowBytes: number): number {
+  return Math.max(0, windowBytes - INITIAL_WINDOW_BYTES);
 }

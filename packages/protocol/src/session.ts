@@ -67,7 +67,7 @@ export class Session implements LaneOwner {
     this.now = options.now;
     this.#events = events;
     this.maxStreams = options.maxStreams ?? MAX_STREAMS;
-    this.#budget = { leftBytes: options.windowBudgetBytes ?? WINDOW_BUDGET_BYTES };
+    this.#budget = { leftBytes: options.windowBudgetBytes ?? WINDOW_BUDGET_BYTES, open: 0 };
     this.#nextStreamId = options.role === 'relay' ? 1 : 2;
     this.#peerParity = options.role === 'relay' ? 0 : 1;
     this.addLane();

@@ -98,7 +98,8 @@ export class VisitorOutput implements Flushable {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.#releaseLeft();
-    this.#slow = performance.now() - this.#blockedAt > COPY_AFTER_MS;
+    // So little is worth a copy: it may be the last that the system takes, and would keep the reads it came in.
+    this.#slow = this.#bytes <= MAX_SLOW_WRITE_BYTES || performance.now() - this.#blockedAt > COPY_AFTER_MS;
     if (this.#bytes > 0) this.#owner?.outputWritten(this.#bytes);
     this.flush();
   }
