@@ -231,7 +231,6 @@ export class RelayCertificates {
     if (event.type === 'issued') {
       const until = new Date(event.notAfterMs).toISOString();
       log.info({ event: event.isRenewal ? 'certificate renewed' : 'certificate issued', names, until });
-      setImmediate(() => this.#chooseDefault());
     } else if (event.type === 'failed') {
       const { code, message, hint } = event.error;
       const next = new Date(event.nextTryAtMs).toISOString();
@@ -240,6 +239,12 @@ export class RelayCertificates {
       const until = new Date(event.notAfterMs).toISOString();
       log.warn({ event: 'certificate about to expire', names, until, last_error: event.lastError });
     }
+    // Once what the event tells is stored.
+    setImmediate(() => this.#lookNow());
+  }
+
+  #lookNow(): void {
+    this.#look().catch((err: unknown) => this.#deps.log.error({ event: 'certificates', err }));
   }
 
   async #look(): Promise<void> {
