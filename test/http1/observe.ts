@@ -34,7 +34,7 @@ export function observeRequests(chunks: readonly Buffer[], limits: HeadLimits = 
   const seen: RequestsSeen = { messages: [], rest: '', stage: 'idle', fault: undefined };
   const last = (): Message<RequestHead> => seen.messages.at(-1) as Message<RequestHead>;
   const reader = new RequestReader(limits, {
-    onHead: (head) => seen.messages.push({ head, body: '', trailers: [], complete: false }),
+    onHead: (head) => seen.messages.push({ head: requestInFull(head), body: '', trailers: [], complete: false }),
     onBody: (chunk) => {
       if (chunk.length === 0) throw new Error('an empty body chunk');
       last().body += chunk.toString('latin1');
@@ -143,4 +143,9 @@ function codeOf(error: unknown): ErrorCode {
 /** Some heads make their fields when they are asked for. */
 function inFull({ status, reason, minor, fields, body, keepAlive }: ResponseHead): ResponseHead {
   return { status, reason, minor, fields, body, keepAlive };
+}
+
+function requestInFull(head: RequestHead): RequestHead {
+  const { method, target, host, authority, minor, fields, body, keepAlive, upgrade, expectsContinue } = head;
+  return { method, target, host, authority, minor, fields, body, keepAlive, upgrade, expectsContinue };
 }

@@ -26,6 +26,8 @@ export interface ExchangeRequest {
   readonly upgrade: boolean;
   /** `Content-Length` is among them exactly when the length is known; otherwise the body is sent on as chunked. */
   readonly fields: Fields;
+  /** The fields as HTTP/1.1 writes them, one a line, where they are at hand like that. */
+  readonly lines?: string;
 }
 
 /** A response (or interim response, status 1xx) as it crosses the wire. No body follows iff the stream ends. */
@@ -45,7 +47,7 @@ export interface RawOpening {
 
 export function encodeRequest(request: ExchangeRequest): string {
   const flags = (request.bodiless ? 'n' : '') + (request.upgrade ? 'u' : '');
-  return `${request.method}\0${request.target}\0${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}\0${fieldLines(request.fields)}`;
+  return `${request.method}\0${request.target}\0${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}\0${request.lines ?? fieldLines(request.fields)}`;
 }
 
 export function decodeRequest(block: string): ExchangeRequest {

@@ -5,6 +5,7 @@ import { FieldNotes, readFieldLines, type HeadBlock } from './field-lines.ts';
 import { hasOption, NO_BODY, statedFraming, staysOpen } from './framing.ts';
 import type { Grammar } from './limits.ts';
 import type { BodyFraming, RequestHead } from './message.ts';
+import { plainRequest } from './plain-request.ts';
 import { readRequestLine, type RequestLine } from './request-line.ts';
 
 /** `end` is the index just past the empty line. */
@@ -16,6 +17,21 @@ export function parseRequestHead(
   maxTargetBytes: number,
 ): RequestHead {
   const text = bytes.toString('latin1', from, end);
+  return (
+    plainRequest(text, bytes, from, grammar.maxFields, maxTargetBytes) ??
+    readRequestHead(bytes, from, end, text, grammar, maxTargetBytes)
+  );
+}
+
+/** Line by line. `text` is that of the bytes. */
+export function readRequestHead(
+  bytes: Buffer,
+  from: number,
+  end: number,
+  text: string,
+  grammar: Grammar,
+  maxTargetBytes: number,
+): RequestHead {
   const line = readRequestLine(bytes, from, text, maxTargetBytes);
   refuseMethod(line.method);
   const notes = new FieldNotes();

@@ -1,6 +1,6 @@
 /** What a request head means to the relay: who is it from, does an agent ask for a carrier, what goes on to the target. */
-import type { ExchangeRequest, Fields, RequestHead } from '@porthole/protocol';
-import { forwardableRequestFields } from '@porthole/protocol/http1';
+import { type ExchangeRequest, type Fields, fieldsOfLines, type RequestHead } from '@porthole/protocol';
+import { forwardableRequestFields, PlainRequest } from '@porthole/protocol/http1';
 import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
 import type { VisitorTls } from './visitor-tls.ts';
@@ -26,6 +26,8 @@ export function exchangeRequest(
   trusted: TrustedAddresses,
 ): ExchangeRequest {
   const { address, isTrusted, scheme } = from;
+  if (head instanceof PlainRequest && !isTrusted && from.tls?.clientCert === undefined)
+    return new PlainExchange(head, from, viaName);
   const fields = forwardableRequestFields(head, {
     visitorAddress: address,
     scheme,
@@ -45,6 +47,32 @@ export function exchangeRequest(
     upgrade: head.upgrade !== undefined,
     fields,
   };
+}
+
+/** A request whose lines go on as they came, with the relay's own behind them. Says the same as the way through all fields. */
+class PlainExchange implements ExchangeRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly scheme: string;
+  readonly authority: string;
+  readonly visitorAddress: string;
+  readonly bodiless = true;
+  readonly upgrade = false;
+  readonly lines: string;
+
+  constructor(head: PlainRequest, { address, scheme, version }: VisitorOrigin, viaName: string) {
+    this.method = head.method;
+    this.target = head.target;
+    this.scheme = scheme;
+    this.authority = head.authority;
+    this.visitorAddress = address;
+    const forwarded = `X-Forwarded-For: ${address}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Proto: ${scheme}\r\n`;
+    this.lines = `${head.lines}${forwarded}Via: ${version ?? '1.1'} ${viaName}\r\n`;
+  }
+
+  get fields(): Fields {
+    return fieldsOfLines(this.lines);
+  }
 }
 
 /** Whether the head asks for a session's carrier; on the relay's own host names only. */
