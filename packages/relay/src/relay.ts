@@ -31,11 +31,9 @@ import { HttpDoor } from './edge/http-door.ts';
 import { OwnHosts } from './edge/own-hosts.ts';
 import { PortParts } from './edge/port-parts.ts';
 import { ProxyArrivals } from './edge/proxy-arrivals.ts';
-import { RedirectDoor } from './edge/redirect-door.ts';
 import { TcpDoor } from './edge/tcp-door.ts';
 import { Ticker } from './edge/ticker.ts';
-import { newTlsCounters, type TlsCounters } from './edge/tls-counters.ts';
-import { TlsDoor } from './edge/tls-door.ts';
+import { newTlsCounters } from './edge/tls-counters.ts';
 import { TrustedAddresses } from './edge/trusted-addresses.ts';
 import { TurnQueue } from './edge/turn-queue.ts';
 import { VisitorLimits } from './edge/visitor-limits.ts';
@@ -43,7 +41,6 @@ import { type Log, SILENT_LOG } from './observe/log.ts';
 import { ThrottledLog } from './observe/throttled-log.ts';
 import type { Peers } from './peers/peers.ts';
 import type { TakeCarrier } from './routing/carrier-handover.ts';
-import { RelayCertificates } from './relay-certificates.ts';
 import { LeaseJournal } from './routing/lease-journal.ts';
 import type { RegistryLimits } from './routing/lease-limits.ts';
 import { PortPool } from './routing/port-pool.ts';
@@ -52,9 +49,9 @@ import { LocalRouteRegistry } from './routing/route-registry.ts';
 import type { RegistrySizes } from './routing/route-table.ts';
 import { LocalSessionPlaces, type SessionPlaces } from './routing/session-places.ts';
 import type { SharedRouteRegistry } from './routing/shared-registry.ts';
+import { RelayTls, type TlsInsides } from './relay-tls.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
-import type { CertificateStatus } from './tls/certificate-keeper.ts';
 
 export const SOFTWARE = 'porthole-relay/0.1.0';
 const MAX_LANES = 4;
@@ -104,21 +101,6 @@ export interface RelayInsides {
   readonly draining: boolean;
 }
 
-export interface TlsInsides {
-  readonly counters: TlsCounters;
-  readonly halfOpen: number;
-  readonly certificates: readonly CertificateStatus[];
-}
-
-/** All that is there only with https. */
-interface TlsParts {
-  readonly config: TlsConfig;
-  readonly certificates: RelayCertificates;
-  readonly door: TlsDoor;
-  /** Instead of the HTTP door on the HTTP address. */
-  readonly redirect: RedirectDoor | undefined;
-}
-
 export class Relay {
   readonly #config: RelayConfig;
   readonly #log: Log;
@@ -132,7 +114,7 @@ export class Relay {
   readonly #httpDoor: HttpDoor;
   readonly #tcpDoor: TcpDoor;
   readonly #portParts: PortParts;
-  readonly #tls: TlsParts | undefined;
+  readonly #tls: RelayTls | undefined;
   readonly #customDomains: CustomDomains | undefined;
   readonly #arrivals: ProxyArrivals | undefined;
   readonly #tlsCounters = newTlsCounters();
@@ -170,7 +152,7 @@ export class Relay {
     const doorParts = this.#doorParts(edgeParts);
     this.#portParts = new PortParts(doorParts);
     this.#httpDoor = new HttpDoor(doorParts);
-    this.#tls = config.tls === undefined ? undefined : this.#tlsParts(config.tls, edgeParts);
+    this.#tls = config.tls === undefined ? undefined : this.#relayTls(config.tls, edgeParts);
   }
 
   get insides(): RelayInsides {
@@ -178,7 +160,7 @@ export class Relay {
       edge: this.#edgeCounters,
       agents: this.#agentCounters,
       agentDoor: this.#agentDoor,
-      tls: this.#tlsInsides(),
+      tls: this.#tls?.insides,
       registry: this.#registry,
       draining: this.#draining,
     };
@@ -191,9 +173,9 @@ export class Relay {
   async start(): Promise<RelayAddresses> {
     await this.#names.start();
     await this.#registry.start();
-    await this.#tls?.certificates.start();
+    await this.#tls?.prepare();
     // Agents may be waiting at the door, and are told URLs at once.
-    const httpsPort = await this.#startTls();
+    const httpsPort = await this.#tls?.start(this.#worker?.fds.https);
     this.#ports = { http: this.#config.http.port, https: httpsPort };
     const fd = this.#worker?.fds.http;
     const door = this.#tls?.redirect ?? this.#httpDoor;
@@ -217,7 +199,7 @@ export class Relay {
     const end = performance.now() + limitMs;
     await Promise.all([
       this.#httpDoor.drain(limitMs, moves),
-      this.#tls?.door.drain(limitMs),
+      this.#tls?.drain(limitMs),
       this.#tcpDoor.drain(limitMs),
       agentsMoved,
     ]);
@@ -243,88 +225,42 @@ export class Relay {
   async #close(): Promise<void> {
     this.#draining = true;
     this.#arrivals?.close();
-    await Promise.all([
-      this.#httpDoor.close(),
-      this.#tls?.door.close(),
-      this.#tls?.redirect?.close(),
-      this.#tcpDoor.drain(0),
-    ]);
+    await Promise.all([this.#httpDoor.close(), this.#tls?.close(), this.#tcpDoor.drain(0)]);
     this.#agentDoor.close();
     this.#worker?.peers.close();
     await this.#registry.close();
     this.#names.close();
-    await this.#tls?.certificates.close();
+    await this.#tls?.closeCertificates();
     await this.#store.close();
   }
 
-  async #startTls(): Promise<number | undefined> {
-    if (this.#tls === undefined) return undefined;
-    const fd = this.#worker?.fds.https;
-    return (await this.#tls.door.start(fd === undefined ? listenOptions(this.#tls.config.listen) : { fd })).port;
-  }
-
-  #tlsInsides(): TlsInsides | undefined {
-    if (this.#tls === undefined) return undefined;
-    const { certificates, door } = this.#tls;
-    return { counters: this.#tlsCounters, halfOpen: door.halfOpen, certificates: certificates.status };
-  }
-
-  #tlsParts(tls: TlsConfig, edgeParts: EdgeParts): TlsParts {
-    const ownHosts = new OwnHosts(this.#config.domains);
-    const certificates = this.#certificates(tls);
-    const door = new TlsDoor({
-      ...edgeParts,
-      certificates: certificates.serving,
-      tlsCounters: this.#tlsCounters,
+  #relayTls(tls: TlsConfig, edge: EdgeParts): RelayTls {
+    return new RelayTls({
+      config: this.#config,
+      tls,
+      edge,
+      httpDoor: this.#httpDoor,
+      partsOf: (port) => this.#partsOf(port),
+      store: this.#store,
+      names: this.#names,
+      customDomains: this.#customDomains,
+      holderOf: (host) => this.#registry.ownerOf(host),
+      log: this.#log,
+      counters: this.#tlsCounters,
       arrivals: this.#arrivalsAt('https'),
-      isOurs: (host) => ownHosts.has(host) || this.#registry.resolveHost(host).state !== 'unknown',
-      acceptHttp: (socket, visitor, port) => this.#httpDoor.accept(socket, 'https', visitor, this.#partsOf(port)),
-      acceptH2: (socket, visitor, port) =>
-        this.#httpDoor.h2.acceptH2(socket, {
-          scheme: 'https',
-          covers: (host) => visitor.serves(host),
-          tls: visitor,
-          parts: this.#partsOf(port),
-        }),
-    });
-    const redirect = new RedirectDoor({
-      challengeAnswer: (path) => certificates.challenges.httpAnswer(path),
+      plainArrivals: this.#arrivalsAt('http'),
       secureUrlOf: (host) => publicUrlOf(this.#config, host, this.#ports),
-      arrivals: this.#arrivalsAt('http'),
-      maxVisitors: this.#config.limits.maxVisitors,
-      reportBug: (err) => this.#log.error({ event: 'fault', err }),
     });
-    return { config: tls, certificates, door, redirect: tls.redirectHttp ? redirect : undefined };
   }
 
   /** A visitor of a tunnel by port that speaks HTTP. */
   #acceptAt(port: number, socket: Socket): void {
     if (this.#tls === undefined) this.#httpDoor.accept(socket, 'http', undefined, this.#partsOf(port));
-    else this.#tls.door.accept(socket, port);
+    else this.#tls.accept(socket, port);
   }
 
   #partsOf(port: number | undefined): DoorParts | undefined {
     return port === undefined ? undefined : this.#portParts.of(port);
-  }
-
-  #certificates(tls: TlsConfig): RelayCertificates {
-    return new RelayCertificates({
-      config: this.#config,
-      tls,
-      store: this.#store,
-      log: this.#log,
-      permit: (name) => this.#ownerOf(name),
-    });
-  }
-
-  /** Names that may have a certificate on first use: tunnels that stand, reserved names, proven domains. */
-  async #ownerOf(host: string): Promise<string | undefined> {
-    for (const domain of this.#config.domains) {
-      if (!host.endsWith(`.${domain}`)) continue;
-      const label = host.slice(0, -domain.length - 1);
-      return label.includes('.') ? undefined : (this.#registry.ownerOf(host) ?? this.#names.ownerOf(label));
-    }
-    return await this.#customDomains?.ownerOf(host);
   }
 
   #localRegistry(): LocalRouteRegistry {

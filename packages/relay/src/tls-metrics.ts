@@ -1,7 +1,7 @@
 /** Names the numbers of the HTTPS door and of the certificates, for `/metrics`. Empty without https. */
 import type { Reading } from './observe/metric-family.ts';
 import type { MetricRow } from './observe/metrics.ts';
-import type { TlsInsides } from './relay.ts';
+import type { TlsInsides } from './relay-tls.ts';
 import type { TlsCounters } from './edge/tls-counters.ts';
 
 export function tlsRows(tls: () => TlsInsides | undefined): MetricRow[] {
