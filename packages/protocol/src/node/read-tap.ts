@@ -17,8 +17,8 @@ export type ByteReader = (chunk: Buffer, owned: boolean) => void;
 /** A read of this size is worth a block of its own: a bulk transfer is under way. */
 const BULK_BYTES = BLOCK_BYTES / 2;
 
-/** So many bulk reads of one socket follow each other before the others have their turn. Node would go on for 2 MiB. */
-const READS_PER_TURN = 8;
+/** Bulk reads of one socket follow each other for so long before the others have their turn. Node would go on for 2 MiB. */
+const BYTES_PER_TURN = 8 * BLOCK_BYTES;
 
 /** Read memory for the sockets of a process, or of a part of it. */
 export function readMemory(): ReadMemory {
@@ -37,11 +37,11 @@ export class ReadTap {
   /** Memory for the next read of this socket alone. */
   #own: Buffer | undefined;
   #bulk: boolean;
-  /** Bulk reads of this turn of the event loop. */
-  #reads = 0;
+  /** Of bulk reads, in this turn of the event loop. */
+  #turnBytes = 0;
   readonly #onTurn = (): void => {
-    const hasYielded = this.#reads >= READS_PER_TURN;
-    this.#reads = 0;
+    const hasYielded = this.#turnBytes >= BYTES_PER_TURN;
+    this.#turnBytes = 0;
     const socket = this.#socket;
     if (hasYielded && socket?.isPaused() === false && !socket.destroyed) socket.resume();
   };
@@ -75,11 +75,11 @@ export class ReadTap {
     return this.memory.shared;
   }
 
-  /** False stops reading until the turn is over. */
-  #mayGoOn(): boolean {
-    if (this.#reads === 0) setImmediate(this.#onTurn);
-    this.#reads += 1;
-    return this.#reads < READS_PER_TURN;
+  /** After a bulk read. False stops reading until the turn is over. */
+  mayGoOn(length: number): boolean {
+    if (this.#turnBytes === 0) setImmediate(this.#onTurn);
+    this.#turnBytes += length;
+    return this.#turnBytes < BYTES_PER_TURN;
   }
 
   #read(length: number): boolean {
@@ -95,7 +95,7 @@ export class ReadTap {
     }
     if (this.reader !== undefined) this.reader(chunk, owned);
     else this.#socket?.push(owned ? chunk : Buffer.from(chunk));
-    return !isBulk || this.#mayGoOn();
+    return !isBulk || this.mayGoOn(length);
   }
 }
 

@@ -132,7 +132,8 @@ export class VisitorOutput implements Flushable {
     do {
       const before = this.#bytes;
       const pieces = this.#nextBatch(this.#slow ? MAX_SLOW_WRITE_BYTES : MAX_WRITE_BYTES);
-      if (this.#slow) copyOut(pieces);
+      const isCopied = this.#copiesAtOnce;
+      if (this.#slow && !isCopied) copyOut(pieces);
       if (pieces.length > 1) {
         this.#writeJoined(pieces, before - this.#bytes);
       } else {
@@ -142,13 +143,19 @@ export class VisitorOutput implements Flushable {
       }
       // A write past the high-water mark says "wait" even when the kernel took all of it; only what is left counts.
       this.#blocked = socket.writableNeedDrain && socket.writableLength > 0;
-      if (before >= WORTH_RELEASING_BYTES) this.#hold(pieces);
+      if (isCopied) releaseAll(pieces);
+      else if (before >= WORTH_RELEASING_BYTES) this.#hold(pieces);
     } while (this.#bytes > 0 && !this.#blocked);
     if (this.#blocked) this.#blockedAt = performance.now();
     else this.#slow = false;
   }
 
-  /** Releases them now or, when the socket does not pass them on within the call (TLS never does), at the next occasion. */
+  /** What is written now is encrypted, and so copied, within the call. */
+  get #copiesAtOnce(): boolean {
+    return this.#encrypted && this.#socket.writableLength === 0;
+  }
+
+  /** Releases them now or, when the socket does not pass them on within the call, at the next occasion. */
   #hold(pieces: readonly (string | Buffer)[]): void {
     if (hasLeft(this.#socket)) releaseAll(pieces);
     else if (this.#inSocket.length > MAX_HELD_PIECES) this.#inSocket = pieces;
