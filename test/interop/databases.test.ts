@@ -22,7 +22,7 @@ interface Passage {
 
 const TEST_MS = scaled(60_000, 600_000);
 const CUTS = scaled(4, 50);
-/** Of each of ten visitors; each transaction is some two thousand bytes on the carrier. */
+/** Of each of ten visitors; each transaction is a thousand bytes on the carrier and more. */
 const TRANSACTIONS = scaled(50, 2_000);
 
 async function passageTo(target: number): Promise<Passage> {
@@ -185,7 +185,7 @@ describe.skipIf(missing('postgres', 'initdb', 'psql', 'pgbench'))('PostgreSQL', 
       await run('pgbench', [...where(), '-i', '-s', '1', '-q', 'postgres']);
       const before = passage.cutter.cuts;
       const total = 10 * TRANSACTIONS;
-      const share = (total * 2_000) / CUTS;
+      const share = (total * 1_000) / CUTS;
       const cuts = passage.cutter.cutAtRandom({ seed: 13, times: CUTS, bytesBetween: [share / 8, share] });
       const said = await run('pgbench', [...where(), '-c', '10', '-j', '1', '-t', String(TRANSACTIONS), 'postgres']);
       expect(said).toContain(`number of transactions actually processed: ${total}/${total}`);
