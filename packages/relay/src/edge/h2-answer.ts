@@ -3,7 +3,14 @@
  * without body is one HEADERS frame with END_STREAM (gRPC's "trailers only") and a small one is not spread over packets.
  */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { type ExchangeResponse, type Fields, PortholeError, type RequestHead } from '@porthole/protocol';
+import {
+  type ExchangeResponse,
+  type Fields,
+  PortholeError,
+  release,
+  releaseAll,
+  type RequestHead,
+} from '@porthole/protocol';
 import { forwardableResponseFields, forwardableTrailers, responseFraming } from '@porthole/protocol/http1';
 import type { AnswerWriter } from './answer-writer.ts';
 import { h2Headers, h2ResponseHeaders } from './h2-fields.ts';
@@ -114,18 +121,28 @@ export class H2Answer implements AnswerWriter, Flushable {
 
   #write(): void {
     const stream = this.#stream;
-    if (this.#bytes <= JOIN_BYTES || this.#pieces.length === 1) {
+    if (this.#bytes <= JOIN_BYTES) {
       stream.write(this.#joined(), this.#written);
       return;
     }
     stream.cork();
-    for (const piece of this.#taken()) stream.write(piece, this.#written);
+    for (const piece of this.#taken()) {
+      stream.write(piece, (error) => {
+        // Otherwise part of it may still be on its way.
+        if (error === null || error === undefined) release(piece);
+        this.#written();
+      });
+    }
     stream.uncork();
   }
 
+  /** A copy, also of one piece: that is part of what was read from a carrier at once, and keeps all of it. */
   #joined(): Buffer {
+    const bytes = this.#bytes;
     const pieces = this.#taken();
-    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+    const joined = Buffer.concat(pieces, bytes);
+    releaseAll(pieces);
+    return joined;
   }
 
   #taken(): Buffer[] {

@@ -1,6 +1,6 @@
 /** A WebSocket over HTTP/2 (RFC 8441) after both ends have agreed: bytes both ways between two streams, each direction ending for itself. */
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { ErrorCode, Stream, StreamSink } from '@porthole/protocol';
+import { type ErrorCode, release, type Stream, type StreamSink } from '@porthole/protocol';
 import type { EdgeCounters } from './counters.ts';
 import { mayComeBack, restartFrame, WebSocketFrames } from './websocket-frames.ts';
 
@@ -9,7 +9,6 @@ export class H2Pipe implements StreamSink {
   readonly #stream: Stream;
   readonly #counters: EdgeCounters;
   readonly #frames = new WebSocketFrames();
-  readonly #written = (): void => this.#credit();
   /** Received of the stream and not yet given back as credit. */
   #uncredited = 0;
   #visitorEnded = false;
@@ -66,7 +65,11 @@ export class H2Pipe implements StreamSink {
     this.#counters.bytesDownTotal += chunk.length;
     this.#uncredited += chunk.length;
     this.#frames.feed(chunk);
-    if (!this.#visitor.writableEnded) this.#visitor.write(chunk, this.#written);
+    if (this.#visitor.writableEnded) return;
+    this.#visitor.write(chunk, (error) => {
+      if (error === null || error === undefined) release(chunk);
+      this.#credit();
+    });
   }
 
   onTrailers(): void {
