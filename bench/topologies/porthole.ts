@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CertificateFiles } from '../certificate.ts';
 import { delayed } from '../delayed.ts';
-import { freePort, listening, type RunningProgram, type Workbench } from '../processes.ts';
+import { freePorts, listening, type RunningProgram, type Workbench } from '../processes.ts';
 import type { Path, Topology } from './topology.ts';
 
 const RELAY = fileURLToPath(new URL('../../packages/relay/bin/porthole-relay.mjs', import.meta.url));
@@ -19,8 +19,8 @@ export interface RunningRelay {
 }
 
 export async function startRelay(bench: Workbench, certificate?: CertificateFiles): Promise<RunningRelay> {
-  const [httpPort, adminPort] = [await freePort(), await freePort()];
-  const httpsPort = certificate === undefined ? undefined : await freePort();
+  const [httpPort = 0, adminPort = 0, freeForHttps = 0] = await freePorts(3);
+  const httpsPort = certificate === undefined ? undefined : freeForHttps;
   const folder = mkdtempSync(join(bench.folder, 'relay-'));
   const config = join(folder, 'relay.yml');
   // JSON is YAML. Everything is on loopback, so the relay may run open; one process, so that its memory can be read.
