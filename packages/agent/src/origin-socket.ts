@@ -15,7 +15,8 @@ export interface OriginSocket {
 
 /** Whoever speaks with the origin gets its bytes from here on. See `ByteReader` for whose their memory is. */
 export function readFrom({ socket, tap }: OriginSocket, reader: ByteReader): void {
-  if (tap === undefined) socket.on('data', (chunk: Buffer) => reader(chunk, true));
+  // A stream in memory passes on what it was given: whoever wrote it may hold it still, or use it again.
+  if (tap === undefined) socket.on('data', (chunk: Buffer) => reader(chunk, false));
   else tap.reader = reader;
 }
 

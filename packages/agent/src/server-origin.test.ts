@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createHash } from 'node:crypto';
-import type { ExchangeRequest } from '@porthole/protocol';
+import { type ExchangeRequest, release } from '@porthole/protocol';
+import { readMemory } from '@porthole/protocol/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { exchangeRequest, FakeStream } from '../../../test/harness/fake-stream.ts';
 import { until } from '../../../test/harness/until.ts';
@@ -116,6 +117,28 @@ describe('a server of this process', () => {
     await stream.untilOver();
     expect(stream.calls).toEqual(['head | 101 | Switching Protocols | Upgrade: echo', 'data hello', 'end']);
     await until('the connection is gone', () => origin.pool.live === 0);
+  });
+
+  it('may keep what it has received and sent: nothing of it is given back for the next read', async () => {
+    const memory = readMemory();
+    const heard: Buffer[] = [];
+    const { server, origin } = originOf();
+    server.on('upgrade', (_request, socket: Duplex) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n');
+      socket.on('data', (chunk: Buffer) => {
+        heard.push(chunk);
+        // As to every member of a room.
+        for (let member = 0; member < 3; member++) socket.write(chunk);
+      });
+    });
+    const stream = open(origin, { upgrade: true, fields: ['Host', 'a', 'Upgrade', 'chat'] });
+    await stream.until('the 101', () => stream.calls.length > 0);
+    stream.sink.onData(memory.copy(Buffer.alloc(30_000, 'a')));
+    await stream.until('the echoes', () => stream.bodyBytes === 90_000);
+    for (const piece of stream.bodyPieces) release(piece);
+    memory.copy(Buffer.alloc(30_000, 'b'));
+    memory.copy(Buffer.alloc(30_000, 'c'));
+    expect(Buffer.concat(heard).equals(Buffer.alloc(30_000, 'a'))).toBe(true);
   });
 
   it('that is closed lets its requests finish', async () => {

@@ -79,4 +79,7 @@ describe('a usual response', () => {
   ])('is refused as before when it says %j', (lines) =>
     expect(() => read(`HTTP/1.1 200 OK\r\n${lines}\r\n\r\n`)).toThrow(),
   );
+
+  it('is refused as before when the protocol has another name', () =>
+    expect(() => read('http/1.1 200 OK\r\nContent-Length: 1\r\n\r\n')).toThrow('not an HTTP/1.1 status line'));
 });

@@ -40,7 +40,7 @@ export class PlainResponse implements ResponseHead {
     this.status = status;
     this.reason = parts[2] as string;
     this.body = { kind: 'length', length };
-    this.keepAliveValue = parts[4] ?? parts[9];
+    this.keepAliveValue = parts[9] ?? parts[4];
     const before = parts[5] === undefined ? (parts[3] as string) : (parts[3] as string) + parts[5];
     const behind = parts[10] === undefined ? (parts[8] as string) : (parts[8] as string) + parts[10];
     this.lines = before + (parts[6] as string) + behind;
@@ -54,6 +54,8 @@ export class PlainResponse implements ResponseHead {
 /** Undefined for a head that has to be read line by line. `text`: all of it; `method`: of the request answered. */
 export function plainResponse(text: string, method: string, maxFields: number): PlainResponse | undefined {
   if (method === 'HEAD' || text.length > maxFields * SHORTEST_LINE) return undefined;
+  // The names of fields may be written in any case, the protocol's may not.
+  if (!text.startsWith('HTTP')) return undefined;
   const parts = PLAIN_RESPONSE.exec(text);
   if (parts === null) return undefined;
   const status = numberOf(parts[1] as string);
