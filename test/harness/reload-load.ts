@@ -104,7 +104,7 @@ export class ReloadLoad {
 
   async #download(): Promise<void> {
     const { url, slowMs = 1_500 } = this.#options;
-    const transfer = await download(url, `/slow/${slowMs}`, { deadlineMs: PATIENCE_MS });
+    const transfer = await download(url, `/slow/${slowMs}`, { deadlineMs: slowMs + PATIENCE_MS });
     if (transfer.status !== 200 || transfer.length !== 20_000)
       throw new Error(`status ${transfer.status}, ${transfer.length} bytes`);
     this.downloads += 1;
