@@ -31,6 +31,26 @@ describe('read memory', () => {
     expect(memory.take()).not.toBe(read);
   });
 
+  it('is never used again once more of it was released than was lent', () => {
+    const { memory } = counted();
+    const [read, other] = [memory.take(), memory.take()];
+    release(read);
+    release(read, 1);
+    release(other, BLOCK_BYTES - 1);
+    release(other, 2);
+    release(other, 1);
+    const copy = memory.copy(Buffer.alloc(10_000, 1));
+    const kept = memory.copy(Buffer.alloc(10_000, 2));
+    release(copy);
+    release(kept, 5_000);
+    release(copy);
+    memory.copy(Buffer.alloc(10_000, 3));
+    memory.copy(Buffer.alloc(10_000, 4));
+    const later = [memory.take(), memory.take(), memory.take()];
+    for (const each of later) expect([read.buffer, other.buffer, kept.buffer].includes(each.buffer)).toBe(false);
+    expect(kept.equals(Buffer.alloc(10_000, 2))).toBe(true);
+  });
+
   it('takes no notice of memory from elsewhere', () => {
     expect(() => release(Buffer.alloc(BLOCK_BYTES))).not.toThrow();
     expect(() => release(Buffer.from('small'))).not.toThrow();

@@ -25,7 +25,10 @@ class Block extends ArrayBuffer {
 
   giveBack(bytes: number): void {
     this.lentBytes -= bytes;
+    if (this.lentBytes > 0) return;
     if (this.lentBytes === 0) this.#onIdle(this);
+    // Something was released twice: nobody knows any more who still looks at it. It is never used again.
+    else this.lentBytes = Number.NaN;
   }
 }
 
@@ -71,7 +74,7 @@ export class ReadMemory {
   /** A copy of part of `shared`, or of anything else, that may be kept. At most `BLOCK_BYTES`. */
   copy(chunk: Buffer): Buffer {
     if (chunk.length <= SMALL_BYTES) return Buffer.from(chunk);
-    if (this.#copies === undefined || this.#copiesEnd + chunk.length > BLOCK_BYTES) {
+    if (this.#copies === undefined || !(this.#copies.lentBytes >= 0) || this.#copiesEnd + chunk.length > BLOCK_BYTES) {
       this.#copies = this.#takeBlock();
       this.#copiesEnd = 0;
     }
@@ -84,8 +87,8 @@ export class ReadMemory {
   }
 
   #takeBlock(): Block {
-    const block = this.#free.pop();
-    if (block !== undefined) return block;
+    for (let block = this.#free.pop(); block !== undefined; block = this.#free.pop())
+      if (block.lentBytes === 0) return block;
     this.#onFresh?.(BLOCK_BYTES);
     return new Block(this.#onIdle);
   }

@@ -67,7 +67,7 @@ export class ReadTap {
   /** Called after every read: where the next one goes. Memory may be given back here only, when no read goes there any more. */
   #next(): Uint8Array {
     if (this.#bulk) {
-      this.#own ??= this.memory.take();
+      this.#own ??= this.#take();
       return this.#own;
     }
     if (this.#own !== undefined) release(this.#own);
@@ -82,6 +82,20 @@ export class ReadTap {
     return this.#turnBytes < BYTES_PER_TURN;
   }
 
+  #take(): Buffer {
+    try {
+      return this.memory.take();
+    } catch (error) {
+      this.#failed();
+      throw error;
+    }
+  }
+
+  /** Node has not been told of other memory: it would read on into what is somebody else's by now. */
+  #failed(): void {
+    this.#socket?.destroy();
+  }
+
   #read(length: number): boolean {
     const own = this.#own;
     const isBulk = length >= BULK_BYTES;
@@ -93,8 +107,13 @@ export class ReadTap {
       this.#own = undefined;
       release(own, BLOCK_BYTES - length);
     }
-    if (this.reader !== undefined) this.reader(chunk, owned);
-    else this.#socket?.push(owned ? chunk : Buffer.from(chunk));
+    try {
+      if (this.reader !== undefined) this.reader(chunk, owned);
+      else this.#socket?.push(owned ? chunk : Buffer.from(chunk));
+    } catch (error) {
+      this.#failed();
+      throw error;
+    }
     return !isBulk || this.mayGoOn(length);
   }
 }
