@@ -9,6 +9,9 @@ import type { Duplex } from 'node:stream';
 import type { RequestFraming, RequestStart } from './request-head.ts';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
+/** So much is written before the turn's end, while it is still in the processor's cache. */
+const EARLY_WRITE_BYTES = 60 * 1024;
+
 export class RequestWriter implements Flushable {
   /** Nothing more will come from the visitor. */
   ended: boolean;
@@ -93,7 +96,9 @@ export class RequestWriter implements Flushable {
     else if (this.#framing.kind === 'chunked') this.#pushChunk(chunk);
     else if (this.#framing.kind === 'length' && this.#bodyBytes <= this.#framing.length) this.#pending.push(chunk);
     else throw new PortholeError('PROTOCOL_ERROR', 'a body longer than its announced length');
-    this.#enqueue();
+    const socket = this.#socket;
+    if (this.#pendingBytes >= EARLY_WRITE_BYTES && socket !== undefined && !this.#blocked) this.#writeOut(socket);
+    else this.#enqueue();
   }
 
   /** Trailers are left out where the framing has no place for them. Throws PROTOCOL_ERROR when the body is shorter than announced. */
@@ -123,7 +128,11 @@ export class RequestWriter implements Flushable {
     this.#queued = false;
     const socket = this.#socket;
     if (socket === undefined || this.#blocked) return;
-    if (this.#headSent && this.#pending.length === 0) return this.#finish(socket);
+    if (!this.#headSent || this.#pending.length > 0) this.#writeOut(socket);
+    this.#finish(socket);
+  }
+
+  #writeOut(socket: Duplex): void {
     const pending = this.#pending;
     this.#pending = [];
     this.sent = true;
@@ -137,7 +146,6 @@ export class RequestWriter implements Flushable {
     }
     this.#headSent = true;
     this.#settle(socket, pending);
-    this.#finish(socket);
   }
 
   #settle(socket: Duplex, written: readonly (string | Buffer)[]): void {
