@@ -1,4 +1,4 @@
-import type { ExchangeRequest } from '@porthole/protocol';
+import { type ExchangeRequest, fieldLines } from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
 import { hostRewriting } from './host-rewriting.ts';
 import { parseTarget } from './target.ts';
@@ -25,6 +25,23 @@ describe('hostRewriting', () => {
   it('has nothing to do when the Host is preserved', () => {
     expect(hostRewriting('preserve', parseTarget('3000'))).toBeUndefined();
   });
+
+  it('says the same of a request as lines', () => {
+    const fields = ['host', 'shop.tunnel.test', 'X-Host', 'shop.tunnel.test', 'Origin', 'https://shop.tunnel.test'];
+    fields.push('REFERER', 'https://shop.tunnel.test/a', 'X-Forwarded-Host', 'shop.tunnel.test', 'Cookie', 'host: a');
+    const asked = request(fields);
+    const lines = rewriting().requestLines(fieldLines(fields), asked);
+    expect(lines).toBe(fieldLines(rewriting().requestFields(asked)));
+    expect(lines).toContain('host: localhost:3000\r\nX-Host: shop.tunnel.test\r\nOrigin: http://localhost:3000\r\n');
+  });
+
+  it.each(['Location: /', 'content-location: /', 'Access-Control-Allow-Origin: *', 'REFRESH: 1', 'Set-Cookie: a=b'])(
+    'looks at a response with %s',
+    (line) => {
+      expect(rewriting().isToMapBack(`ETag: "a"\r\n${line}\r\nDate: x\r\n`)).toBe(true);
+      expect(rewriting().isToMapBack(`ETag: "a"\r\nX-${line}\r\nServer: ${line}\r\n`)).toBe(false);
+    },
+  );
 
   it.each([
     ['Host', 'shop.tunnel.test', 'localhost:3000'],

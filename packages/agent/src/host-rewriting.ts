@@ -14,6 +14,11 @@ type PublicAddress = Pick<ExchangeRequest, 'scheme' | 'authority'>;
 const DEFAULT_PORTS: Record<string, string> = { http: ':80', https: ':443' };
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
 
+/** What `#requestValue` may change. */
+const REQUEST_LINE = /^(host|origin|referer|x-forwarded-host): (.*)$/gim;
+/** What `mapBack` may change. */
+const RESPONSE_LINE = /^(?:location|content-location|access-control-allow-origin|refresh|set-cookie):/im;
+
 /** Undefined when nothing is to be rewritten. */
 export function hostRewriting(mode: HostHeader, target: OriginTarget): HostRewriting | undefined {
   if (mode === 'preserve') return undefined;
@@ -41,23 +46,22 @@ export class HostRewriting {
 
   requestFields(request: ExchangeRequest): Fields {
     const fields = request.fields.slice();
-    for (let i = 0; i < fields.length; i += 2) {
-      const value = fields[i + 1] as string;
-      switch ((fields[i] as string).toLowerCase()) {
-        case 'host':
-          fields[i + 1] = this.#authority;
-          break;
-        case 'origin':
-        case 'referer':
-          fields[i + 1] = this.#towardsOrigin(value, request);
-          break;
-        // Frameworks compare it with `Origin` to stop forged requests, so both must say the same.
-        case 'x-forwarded-host':
-          if (value.toLowerCase() === request.authority.toLowerCase()) fields[i + 1] = this.#authority;
-          break;
-      }
-    }
+    for (let i = 0; i < fields.length; i += 2)
+      fields[i + 1] = this.#requestValue(fields[i] as string, fields[i + 1] as string, request);
     return fields;
+  }
+
+  /** As `requestFields`, of fields that are lines: most need not be looked at. */
+  requestLines(lines: string, request: PublicAddress): string {
+    return lines.replace(
+      REQUEST_LINE,
+      (_, name: string, value: string) => `${name}: ${this.#requestValue(name, value, request)}`,
+    );
+  }
+
+  /** Whether there is anything for `mapBack` in fields that are lines. */
+  isToMapBack(lines: string): boolean {
+    return RESPONSE_LINE.test(lines);
   }
 
   /** Changes `fields` in place. */
@@ -80,6 +84,21 @@ export class HostRewriting {
           fields[i + 1] = this.#cookie(value, request);
           break;
       }
+    }
+  }
+
+  #requestValue(name: string, value: string, request: PublicAddress): string {
+    switch (name.toLowerCase()) {
+      case 'host':
+        return this.#authority;
+      case 'origin':
+      case 'referer':
+        return this.#towardsOrigin(value, request);
+      // Frameworks compare it with `Origin` to stop forged requests, so both must say the same.
+      case 'x-forwarded-host':
+        return value.toLowerCase() === request.authority.toLowerCase() ? this.#authority : value;
+      default:
+        return value;
     }
   }
 

@@ -181,10 +181,10 @@ export class HttpExchange implements StreamSink, ConnectionUser {
   #responseBlock(head: ResponseHead): string {
     const { status, reason } = head;
     const { rewriting } = this.#around;
-    if (rewriting === undefined) {
-      const lines = head instanceof PlainResponse ? head.lines : forwardableResponseLines(status, head.fields);
-      return encodeResponseLines(status, reason, lines);
-    }
+    if (head instanceof PlainResponse && rewriting?.isToMapBack(head.lines) !== true)
+      return encodeResponseLines(status, reason, head.lines);
+    if (rewriting === undefined)
+      return encodeResponseLines(status, reason, forwardableResponseLines(status, head.fields));
     const kept = forwardableResponseFields(status, head.fields);
     rewriting.mapBack(kept, this.#request);
     return encodeResponse({ status, reason, fields: kept });
@@ -242,10 +242,9 @@ export class HttpExchange implements StreamSink, ConnectionUser {
 }
 
 function startOf(request: ExchangeRequest, rewriting: HostRewriting | undefined): RequestStart {
-  if (rewriting !== undefined) return requestStart(request, rewriting.requestFields(request));
-  return request instanceof SoundRequest && request.isPlain
-    ? plainStart(request)
-    : requestStart(request, request.fields);
+  if (request instanceof SoundRequest && request.isPlain)
+    return plainStart(request, rewriting?.requestLines(request.lines, request) ?? request.lines);
+  return requestStart(request, rewriting?.requestFields(request) ?? request.fields);
 }
 
 /** Value of the last `Keep-Alive` field. */

@@ -34,9 +34,9 @@ export function requestStart(request: ExchangeRequest, fields: Fields): RequestS
   return { head, framing };
 }
 
-/** As `requestStart`, of a plain request whose fields nobody changes: they are written as they came. */
-export function plainStart(request: SoundRequest): RequestStart {
-  return { head: `${request.method} ${request.target} HTTP/1.1\r\n${request.lines}\r\n`, framing: NONE };
+/** As `requestStart`, of a plain request. `lines`: its fields as they are to be written. */
+export function plainStart({ method, target }: SoundRequest, lines: string): RequestStart {
+  return { head: `${method} ${target} HTTP/1.1\r\n${lines}\r\n`, framing: NONE };
 }
 
 function framingOf(request: ExchangeRequest, fields: Fields): RequestFraming {
