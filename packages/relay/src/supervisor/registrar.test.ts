@@ -90,6 +90,22 @@ describe('the route registries of several workers', () => {
     expect(answerer(stage.worker('g2.3'))).toBe('by g1.1');
   });
 
+  it('are known to the other workers before the holder hears of its lease, and to its own after that', () => {
+    const said: string[] = [];
+    const registrar = new Registrar({ onPortFreed: () => {} });
+    registrar.enter('one', (message) => said.push(`one ${message.type}`));
+    registrar.enter('two', (message) => said.push(`two ${message.type}`));
+    registrar.claim('one', 1, {
+      address: { host: SHOP },
+      identity: 'ann',
+      label: 'a',
+      pool: false,
+      vacant: false,
+      raw: false,
+    });
+    expect(said).toEqual(['two routes', 'one claimed', 'one routes']);
+  });
+
   it('give a name to one identity, and to its newest session wherever that is', async () => {
     const stage = new Stage();
     const one = stage.worker('g1.1');

@@ -81,13 +81,13 @@ export class Registrar {
       lease = outcome.lease;
       this.#leases.set(lease.epoch, { node, lease });
     }
-    // Answered before the routes change: the worker must know its own lease when it reads of it.
-    this.#workers.get(node)?.({
-      type: 'claimed',
-      ref,
-      reply: outcome.ok ? { ok: true, lease: outcome.lease.epoch } : outcome,
-    });
-    this.#tellChanges();
+    // The others know of the address before its holder does, who will tell visitors of it. The holder's own worker must
+    // know the lease when it reads of the address.
+    const updates = this.#takeChanges();
+    for (const [other, send] of this.#workers) if (other !== node) tell(send, updates);
+    const send = this.#workers.get(node);
+    send?.({ type: 'claimed', ref, reply: outcome.ok ? { ok: true, lease: outcome.lease.epoch } : outcome });
+    if (send !== undefined) tell(send, updates);
   }
 
   change(lease: number, change: LeaseChange): void {
@@ -140,7 +140,11 @@ export class Registrar {
   }
 
   #tellChanges(): void {
-    if (this.#changed.size === 0) return;
+    const updates = this.#takeChanges();
+    for (const send of this.#workers.values()) tell(send, updates);
+  }
+
+  #takeChanges(): readonly RouteUpdate[] {
     const updates: RouteUpdate[] = [];
     for (const slot of this.#changed) {
       // A slot may be freed and its address given away again before it is told: the latest word is about the address.
@@ -148,12 +152,16 @@ export class Registrar {
       if ('port' in slot.address && !this.isHeld(slot.address.port)) this.#onPortFreed(slot.address.port);
     }
     this.#changed.clear();
-    for (const send of this.#workers.values()) send({ type: 'routes', updates });
+    return updates;
   }
 
   #current(slot: Slot): Slot | undefined {
     return this.#registry.slotAt(slot.address);
   }
+}
+
+function tell(send: Send, updates: readonly RouteUpdate[]): void {
+  if (updates.length > 0) send({ type: 'routes', updates });
 }
 
 /** An address that is kept for somebody who has not come back has holders, none of them here. */
