@@ -3,16 +3,15 @@
  * write a head that two servers read differently, or name another host in the target.
  */
 import { type ExchangeRequest, type Fields, fieldsOfLines } from '@porthole/protocol';
+import { anyCase, LINE_PATTERN, TOKEN_PATTERN } from '@porthole/protocol/http1';
 
-// The separators are in none of the classes, so that there is one way to match and no backtracking.
 /** A method other than CONNECT and TRACE, a path or `*`, scheme, authority, address, flags (RFC 9110 section 5). */
-const START = String.raw`^(?!CONNECT\0|TRACE\0)([\w!#$%&'*+.^\x60|~-]+)\0(\/[\x21\x22\x24-\x7e\x80-\xff]*|\*)\0(https?)\0([\w.:[\]-]*)\0([\w.:%-]*)\0([a-z]*)\0`;
-const FIELD = String.raw`[\w!#$%&'*+.^\x60|~-]+: [\t\x20-\x7e\x80-\xff]*\r\n`;
+const START = String.raw`^(?!CONNECT\0|TRACE\0)(${TOKEN_PATTERN})\0(\/[\x21\x22\x24-\x7e\x80-\xff]*|\*)\0(https?)\0([\w.:[\]-]*)\0([\w.:%-]*)\0([a-z]*)\0`;
 /** Fields that framing depends on, or that have to be named in `Connection`. */
 const SPECIAL = ['connection', 'content-length', 'te', 'transfer-encoding'].map(anyCase).join('|');
 
-const REQUEST_BLOCK = new RegExp(`${START}(?:${FIELD})*$`);
-const PLAIN_BLOCK = new RegExp(`${START}(?:(?!(?:${SPECIAL}):)${FIELD})*$`);
+const REQUEST_BLOCK = new RegExp(`${START}(?:${LINE_PATTERN})*$`);
+const PLAIN_BLOCK = new RegExp(`${START}(?:(?!(?:${SPECIAL}):)${LINE_PATTERN})*$`);
 
 export class SoundRequest implements ExchangeRequest {
   readonly method: string;
@@ -56,8 +55,4 @@ export function soundRequest(block: string): SoundRequest | undefined {
   if (plain !== null) return new SoundRequest(block, plain, true);
   const parts = REQUEST_BLOCK.exec(block);
   return parts === null ? undefined : new SoundRequest(block, parts, false);
-}
-
-function anyCase(name: string): string {
-  return name.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
 }

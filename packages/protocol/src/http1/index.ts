@@ -4,6 +4,13 @@ export { DEFAULT_HEAD_LIMITS, DEFAULT_RESPONSE_LIMITS, type HeadLimits, type Res
 export type { BodySink } from './body-sink.ts';
 export { RequestReader, type ReaderStage, type RequestSink } from './request-reader.ts';
 export { ResponseReader, type ResponseSink } from './response-reader.ts';
+export {
+  anyCase,
+  LINE_PATTERN,
+  SPECIAL_IN_RESPONSES,
+  TOKEN_PATTERN,
+  VALUE_PATTERN,
+} from './head-patterns.ts';
 export { PlainRequest } from './plain-request.ts';
 export { numberOf, PlainResponse } from './plain-response.ts';
 export { hostOfAuthority } from './authority.ts';

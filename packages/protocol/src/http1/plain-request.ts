@@ -6,12 +6,9 @@
 import { fieldsOfLines } from '../head.ts';
 import { endOfHost } from './authority.ts';
 import { NO_BODY } from './framing.ts';
+import { anyCase, EXACT_LINE_PATTERN, SHORTEST_LINE, TOKEN_PATTERN } from './head-patterns.ts';
 import type { Fields, RequestHead } from './message.ts';
 
-// The separators are in none of the classes, so that there is one way to match and no backtracking over more than a line.
-const TOKEN = String.raw`[\w!#$%&'*+.^\x60|~-]+`;
-/** A line exactly as it is written again: one space behind the colon, no blank around the value (RFC 9112 section 5). */
-const FIELD = String.raw`${TOKEN}: (?![\t\x20])[\t\x20-\x7e\x80-\xff]*(?<![\t\x20])\r\n`;
 /** Fields that are taken out or added to, or that routing, framing and the connection depend on; beginnings of their names. */
 const SPECIAL = [
   'client[-_]cert',
@@ -31,16 +28,14 @@ const SPECIAL = [
   'x[-_]forwarded',
   'x[-_]real[-_]ip',
 ];
-const PLAIN = `((?:(?!${SPECIAL.map(anyCase).join('|')})${FIELD})*)`;
+const PLAIN = `((?:(?!${SPECIAL.map(anyCase).join('|')})${EXACT_LINE_PATTERN})*)`;
 const PLAIN_REQUEST = new RegExp(
-  String.raw`^(?!CONNECT |TRACE )(${TOKEN}) (\/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP\/1\.1\r\n` +
+  String.raw`^(?!CONNECT |TRACE )(${TOKEN_PATTERN}) (\/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP\/1\.1\r\n` +
     String.raw`${PLAIN}${anyCase('host')}: ([\w.:[\]-]+)\r\n${PLAIN}(?:${anyCase('connection')}: ${anyCase('keep-alive')}\r\n${PLAIN})?\r\n$`,
 );
 /** Of a request line behind the target. */
 const VERSION_LENGTH = ' HTTP/1.1\r\n'.length;
 const HOST_LENGTH = 'Host: '.length;
-/** No field line is shorter: so that there cannot be too many, a head must be short. */
-const SHORTEST_LINE = 6;
 
 export class PlainRequest implements RequestHead {
   readonly method: string;
@@ -96,8 +91,4 @@ export function plainRequest(
   if (hostEnd === -1) return undefined;
   const host = hostEnd - hostFrom === authority.length ? authority : authority.slice(0, hostEnd - hostFrom);
   return new PlainRequest(text, parts, host.toLowerCase(), linesStart);
-}
-
-function anyCase(name: string): string {
-  return name.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
 }

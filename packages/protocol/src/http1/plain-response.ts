@@ -4,24 +4,17 @@
  * fit is read that way.
  */
 import { fieldsOfLines } from '../head.ts';
+import { EXACT_LINE_PATTERN, SHORTEST_LINE, SPECIAL_IN_RESPONSES, VALUE_PATTERN } from './head-patterns.ts';
 import type { BodyFraming, Fields, ResponseHead } from './message.ts';
 
-// The separators are in none of the classes, so that there is one way to match and no backtracking over more than a line.
-const VALUE = String.raw`[\t\x20-\x7e\x80-\xff]*`;
-/** A line exactly as it is written again: one space behind the colon, no blank around the value (RFC 9112 section 5). */
-const FIELD = String.raw`[\w!#$%&'*+.^\x60|~-]+: (?![\t\x20])${VALUE}(?<![\t\x20])\r\n`;
-/** Fields that are taken out, or that framing and the connection depend on. */
-const SPECIAL = 'alt-svc:|connection:|content-length:|keep-alive:|p(?:roxy|orthole)|te:|transfer-encoding:|upgrade:';
-const PLAIN = `((?:(?!${SPECIAL})${FIELD})*)`;
-const STAYS_OPEN = `(?:connection: keep-alive\r\n(?:keep-alive: (${VALUE})\r\n)?${PLAIN})?`;
+const PLAIN = `((?:(?!${SPECIAL_IN_RESPONSES})${EXACT_LINE_PATTERN})*)`;
+const STAYS_OPEN = `(?:connection: keep-alive\r\n(?:keep-alive: (${VALUE_PATTERN})\r\n)?${PLAIN})?`;
 const LENGTH = String.raw`(content-length: (0|[1-9]\d{0,14})\r\n)`;
 
 const PLAIN_RESPONSE = new RegExp(
-  String.raw`^HTTP\/1\.1 ([2-5]\d\d) (${VALUE})\r\n${PLAIN}${STAYS_OPEN}${LENGTH}${PLAIN}${STAYS_OPEN}\r\n$`,
+  String.raw`^HTTP\/1\.1 ([2-5]\d\d) (${VALUE_PATTERN})\r\n${PLAIN}${STAYS_OPEN}${LENGTH}${PLAIN}${STAYS_OPEN}\r\n$`,
   'i',
 );
-/** No field line is shorter: so that there cannot be too many, a head must be short. */
-const SHORTEST_LINE = 6;
 
 export class PlainResponse implements ResponseHead {
   readonly status: number;

@@ -4,16 +4,12 @@
  * write lines of its own. One pass of one expression is several times as fast as looking at each part.
  */
 import { type ExchangeResponse, type Fields, fieldsOfLines } from '@porthole/protocol';
-import { numberOf } from '@porthole/protocol/http1';
+import { LINE_PATTERN, numberOf, SPECIAL_IN_RESPONSES, VALUE_PATTERN } from '@porthole/protocol/http1';
 
-// The separators are in none of the classes, so that there is one way to match and no backtracking.
-const START = String.raw`^([1-9]\d\d)\0([\t\x20-\x7e\x80-\xff]*)\0`;
-const FIELD = String.raw`[\w!#$%&'*+.^\x60|~-]+: [\t\x20-\x7e\x80-\xff]*\r\n`;
-/** Fields that `forwardableResponseFields` takes out, or that framing depends on. */
-const SPECIAL = 'alt-svc:|connection:|content-length:|keep-alive:|p(?:roxy|orthole)|te:|transfer-encoding:|upgrade:';
-const PLAIN_FIELDS = `(?:(?!${SPECIAL})${FIELD})*`;
+const START = String.raw`^([1-9]\d\d)\0(${VALUE_PATTERN})\0`;
+const PLAIN_FIELDS = `(?:(?!${SPECIAL_IN_RESPONSES})${LINE_PATTERN})*`;
 
-const RESPONSE_BLOCK = new RegExp(`${START}(?:${FIELD})*$`);
+const RESPONSE_BLOCK = new RegExp(`${START}(?:${LINE_PATTERN})*$`);
 /** With one length, and otherwise fields only that go on as they are. */
 const PLAIN_BLOCK = new RegExp(`${START}${PLAIN_FIELDS}content-length: (0|[1-9]\\d{0,14})\r\n${PLAIN_FIELDS}$`, 'i');
 
