@@ -4,6 +4,7 @@ import { fieldLines } from '../head.ts';
 import { mayBeTrailer, nomineesOf, requestTreatment, responseTreatment, TREATMENT } from './field-names.ts';
 import type { Fields, RequestHead } from './message.ts';
 import { consistsOf, isToken, VALUE } from './octets.ts';
+import type { PlainRequest } from './plain-request.ts';
 
 export interface RequestForwarding {
   /** Address of the visitor's end of the connection, for X-Forwarded-For. */
@@ -17,7 +18,7 @@ export interface RequestForwarding {
   /** The certificate the visitor has shown in TLS, as `Client-Cert` puts it (RFC 9440); it replaces whatever came in. */
   readonly clientCert?: string | undefined;
   /** The HTTP version the request came in, for `Via`. Default `1.` and the head's minor version. */
-  readonly version?: string;
+  readonly version?: string | undefined;
   /** As many times may a request have passed this relay already. Default 3. */
   readonly maxPasses?: number;
 }
@@ -96,6 +97,13 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
   if (options.clientCert !== undefined) fitting.push('Client-Cert', options.clientCert);
   fitting.push('Via', `${options.version ?? `1.${head.minor}`} ${options.pseudonym}`);
   return fitting;
+}
+
+/** The same of a request whose lines go on as they came; for visitors who are not trusted and have shown no certificate. */
+export function forwardableRequestLines(head: PlainRequest, options: RequestForwarding): string {
+  const { visitorAddress, scheme, pseudonym, version } = options;
+  const forwarded = `X-Forwarded-For: ${visitorAddress}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Proto: ${scheme}\r\n`;
+  return `${head.lines}${forwarded}Via: ${version ?? `1.${head.minor}`} ${pseudonym}\r\n`;
 }
 
 /** Statuses whose `Upgrade` field means something to the visitor: 101, and 426 which must have one. */

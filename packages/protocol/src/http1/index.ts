@@ -17,6 +17,7 @@ export { hostOfAuthority } from './authority.ts';
 export { isBodiless, requestFraming, responseFraming } from './framing.ts';
 export {
   forwardableRequestFields,
+  forwardableRequestLines,
   forwardableResponseFields,
   forwardableResponseLines,
   forwardableTrailers,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeRequest, fieldLines } from '../head.ts';
-import { forwardableRequestFields } from './forwarding.ts';
+import { forwardableRequestFields, forwardableRequestLines } from './forwarding.ts';
 import { DEFAULT_HEAD_LIMITS, requestGrammar } from './limits.ts';
 import type { RequestHead } from './message.ts';
 import { PlainRequest } from './plain-request.ts';
@@ -26,6 +26,8 @@ function expectSame(text: string): RequestHead {
     const kept = forwardableRequestFields(slow, FROM);
     expect(quick.lines).toBe(fieldLines(kept.slice(0, -2 * ADDED.length)));
     expect(kept.slice(-2 * ADDED.length).filter((_, index) => index % 2 === 0)).toEqual(ADDED);
+    for (const from of [FROM, { ...FROM, scheme: 'https', version: '2' }])
+      expect(forwardableRequestLines(quick, from)).toBe(fieldLines(forwardableRequestFields(slow, from)));
   }
   return quick;
 }

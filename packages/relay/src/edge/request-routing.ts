@@ -1,6 +1,6 @@
 /** What a request head means to the relay: who is it from, does an agent ask for a carrier, what goes on to the target. */
 import { type ExchangeRequest, type Fields, fieldsOfLines, type RequestHead } from '@porthole/protocol';
-import { forwardableRequestFields, PlainRequest } from '@porthole/protocol/http1';
+import { forwardableRequestFields, forwardableRequestLines, PlainRequest } from '@porthole/protocol/http1';
 import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
 import type { VisitorTls } from './visitor-tls.ts';
@@ -26,16 +26,18 @@ export function exchangeRequest(
   trusted: TrustedAddresses,
 ): ExchangeRequest {
   const { address, isTrusted, scheme } = from;
-  if (head instanceof PlainRequest && !isTrusted && from.tls?.clientCert === undefined)
-    return new PlainExchange(head, from, viaName);
-  const fields = forwardableRequestFields(head, {
+  const clientCert = from.tls?.clientCert;
+  const forwarding = {
     visitorAddress: address,
     scheme,
     isTrusted,
     pseudonym: viaName,
-    clientCert: from.tls?.clientCert,
-    ...(from.version === undefined ? {} : { version: from.version }),
-  });
+    clientCert,
+    version: from.version,
+  };
+  if (head instanceof PlainRequest && !isTrusted && clientCert === undefined)
+    return new PlainExchange(head, from, forwardableRequestLines(head, forwarding));
+  const fields = forwardableRequestFields(head, forwarding);
   const { body } = head;
   return {
     method: head.method,
@@ -49,7 +51,7 @@ export function exchangeRequest(
   };
 }
 
-/** A request whose lines go on as they came, with the relay's own behind them. Says the same as the way through all fields. */
+/** A request whose fields are at hand as lines. */
 class PlainExchange implements ExchangeRequest {
   readonly method: string;
   readonly target: string;
@@ -60,14 +62,13 @@ class PlainExchange implements ExchangeRequest {
   readonly upgrade = false;
   readonly lines: string;
 
-  constructor(head: PlainRequest, { address, scheme, version }: VisitorOrigin, viaName: string) {
+  constructor(head: PlainRequest, { address, scheme }: VisitorOrigin, lines: string) {
     this.method = head.method;
     this.target = head.target;
     this.scheme = scheme;
     this.authority = head.authority;
     this.visitorAddress = address;
-    const forwarded = `X-Forwarded-For: ${address}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Proto: ${scheme}\r\n`;
-    this.lines = `${head.lines}${forwarded}Via: ${version ?? '1.1'} ${viaName}\r\n`;
+    this.lines = lines;
   }
 
   get fields(): Fields {
