@@ -1,7 +1,7 @@
 /** One HTTP/1.1 connection to an origin: bytes to responses, and what befalls the socket. It carries one exchange at a time. */
 import { PortholeError, release, type Fields, type ResponseHead } from '@porthole/protocol';
 import { ResponseReader, type ResponseLimits } from '@porthole/protocol/http1';
-import type { ReadTap } from '@porthole/protocol/node';
+import { type ReadTap, toKeep } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
 import { readFrom, type OriginSocket } from './origin-socket.ts';
 
@@ -139,7 +139,7 @@ export class OriginConnection {
     const user = this.#user;
     if (user === undefined) return;
     if (this.#owned) this.#handedOn += chunk.length;
-    user.onResponseBytes(this.#owned ? chunk : (this.#tap?.memory.copy(chunk) ?? Buffer.from(chunk)));
+    user.onResponseBytes(toKeep(chunk, this.#owned, this.#tap));
   }
 
   #feed(chunk: Buffer): number {

@@ -1,5 +1,6 @@
 /** A local TCP service behind a tunnel: bytes both ways, each direction ending for itself. */
 import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
+import { toKeep } from '@porthole/protocol/node';
 import { Socket } from 'node:net';
 import { deafSink } from './deaf-sink.ts';
 import { readFrom, type Opening, type OriginOpener, type OriginSocket } from './origin-socket.ts';
@@ -92,7 +93,7 @@ class RawVisit implements StreamSink {
     this.#opened = opened;
     readFrom(opened, (chunk, owned) => {
       if (this.#over) return;
-      if (!this.#stream.write(owned ? chunk : (tap?.memory.copy(chunk) ?? Buffer.from(chunk)))) socket.pause();
+      if (!this.#stream.write(toKeep(chunk, owned, tap))) socket.pause();
     });
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => this.#lost(error));

@@ -126,8 +126,15 @@ export function tapOf(socket: Duplex): ReadTap | undefined {
   return tap instanceof ReadTap ? tap : undefined;
 }
 
+/** For whoever makes a socket read through a tap. */
 export function tapped(socket: Duplex, tap: ReadTap): void {
   Reflect.set(socket, TAP, tap);
+}
+
+/** The chunk itself if it is owned, otherwise a copy that may be kept. `tap`: through which it was read, if it was. */
+export function toKeep(chunk: Buffer, owned: boolean, tap: ReadTap | undefined): Buffer {
+  if (owned) return chunk;
+  return tap === undefined ? Buffer.from(chunk) : tap.memory.copy(chunk);
 }
 
 /** A plain TCP or Unix socket that is read through a tap. */

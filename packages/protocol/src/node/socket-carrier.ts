@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { PortholeError } from '../errors.ts';
 import { release } from '../read-memory.ts';
 import { type Carrier, type CarrierReceiver, exportKeyingMaterial } from './carrier.ts';
-import { type ReadTap, tapOf } from './read-tap.ts';
+import { type ReadTap, tapOf, toKeep } from './read-tap.ts';
 import { FreshMemory } from './young-collector.ts';
 
 /** Frames straight on a socket, plain or TLS, after the 101. `head`: bytes that came along with the upgrade. */
@@ -88,7 +88,7 @@ export class SocketCarrier implements Carrier {
 
   #readThrough(tap: ReadTap): void {
     tap.reader = (chunk, owned) => {
-      const kept = owned ? chunk : tap.memory.copy(chunk);
+      const kept = toKeep(chunk, owned, tap);
       release(kept, kept.length - (this.#receiver?.onBytes(kept) ?? 0));
     };
   }

@@ -14,7 +14,7 @@ import {
   type Stream,
 } from '@porthole/protocol';
 import { RequestReader } from '@porthole/protocol/http1';
-import { type ReadTap, tapOf } from '@porthole/protocol/node';
+import { type ReadTap, tapOf, toKeep } from '@porthole/protocol/node';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
@@ -174,7 +174,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
       return;
     }
     if (this.#isOwned) this.#handedOn += chunk.length;
-    exchange.body(this.#toKeep(chunk));
+    exchange.body(toKeep(chunk, this.#isOwned, this.#tap));
   }
 
   onTrailers(fields: Fields): void {
@@ -285,7 +285,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#visitorMovedAt = this.parts.ticker.now;
     this.#isOwned = owned;
     this.#handedOn = 0;
-    if (this.#pipe !== undefined) this.#pipe.visitorData(this.#toKeep(chunk));
+    if (this.#pipe !== undefined) this.#pipe.visitorData(toKeep(chunk, this.#isOwned, this.#tap));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
     else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]), true);
     else if (this.#isFresh) this.#readFirst(chunk);
@@ -297,10 +297,6 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   get #speaksHttp(): boolean {
     return this.#state === 'idle' || this.#state === 'head' || this.#state === 'exchange';
-  }
-
-  #toKeep(chunk: Buffer): Buffer {
-    return this.#isOwned ? chunk : (this.#tap?.memory.copy(chunk) ?? Buffer.from(chunk));
   }
 
   /** The first bytes: visitors who speak HTTP/2 without asking begin with its preface (RFC 9113 section 3.3). */
