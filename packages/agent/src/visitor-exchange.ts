@@ -12,7 +12,7 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/protocol';
-import { forwardableResponseFields, forwardableTrailers } from '@porthole/protocol/http1';
+import { forwardableResponseFields, forwardableTrailers, responseHeadText } from '@porthole/protocol/http1';
 
 /** So much of a body may be on its way to the origin before reading stops. */
 const HIGH_BYTES = 256 * 1024;
@@ -136,7 +136,7 @@ export class VisitorExchange implements Stream {
   protected interim(head: ExchangeResponse): void {
     if (head.status === 101 || this.incoming.httpVersionMinor === 0) return;
     if (head.status === 100) this.#continued = true;
-    this.response.socket?.write(headText(head), 'latin1');
+    this.response.socket?.write(interimText(head), 'latin1');
   }
 
   #ended(): void {
@@ -209,7 +209,7 @@ export class UpgradingExchange extends VisitorExchange {
   protected override interim(head: ExchangeResponse): void {
     if (this.#isRaw) return;
     const socket = this.#socket;
-    socket.write(headText(head), 'latin1');
+    socket.write(interimText(head), 'latin1');
     if (head.status !== 101) return;
     this.#isRaw = true;
     const early = this.#early;
@@ -232,10 +232,6 @@ export class UpgradingExchange extends VisitorExchange {
   }
 }
 
-function headText({ status, reason, fields }: ExchangeResponse): string {
-  const kept = forwardableResponseFields(status, fields);
-  let text = `HTTP/1.1 ${status} ${reason}\r\n`;
-  if (status === 101) text += 'Connection: Upgrade\r\n';
-  for (let i = 0; i < kept.length; i += 2) text += `${kept[i]}: ${kept[i + 1]}\r\n`;
-  return `${text}\r\n`;
+function interimText({ status, reason, fields }: ExchangeResponse): string {
+  return responseHeadText(status, reason, forwardableResponseFields(status, fields));
 }

@@ -183,7 +183,7 @@ describe('a request to leave HTTP', () => {
 
   it('becomes a raw line after the 101, with what was sent ahead', async () => {
     const answer = await say(`${ask('/chat')}ahead`, (text) => text.endsWith('ahead'));
-    expect(answer).toBe('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nahead');
+    expect(answer).toBe('HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nahead');
   });
 
   it('may be refused', async () => {
