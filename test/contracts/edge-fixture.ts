@@ -6,6 +6,7 @@ import type { DoorParts } from '../../packages/relay/src/edge/door-parts.ts';
 import { DEFAULT_TIMEOUTS } from '../../packages/relay/src/edge/edge-parts.ts';
 import { HttpDoor } from '../../packages/relay/src/edge/http-door.ts';
 import { OwnHosts } from '../../packages/relay/src/edge/own-hosts.ts';
+import { ResponseHeads } from '../../packages/relay/src/edge/sound-response.ts';
 import { Ticker } from '../../packages/relay/src/edge/ticker.ts';
 import { TrustedAddresses } from '../../packages/relay/src/edge/trusted-addresses.ts';
 import { TurnQueue } from '../../packages/relay/src/edge/turn-queue.ts';
@@ -98,6 +99,7 @@ export function fixtureParts(options: FixtureOptions, registry: FakeRegistry): D
   return {
     registry,
     turns: new TurnQueue(),
+    heads: new ResponseHeads(),
     ticker: new Ticker(5),
     counters: newEdgeCounters(),
     trusted,

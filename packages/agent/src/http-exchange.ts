@@ -23,14 +23,14 @@ import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
 import type { Opening } from './origin-socket.ts';
-import { isReplayable, plainStart, requestStart, type RequestStart } from './request-head.ts';
+import { isReplayable, type RequestStarts } from './request-head.ts';
 import { RequestWriter } from './request-writer.ts';
-import { SoundRequest } from './sound-request.ts';
 import type { TurnQueue } from './turn-queue.ts';
 
 export interface ExchangeSurroundings {
   readonly pool: OriginPool;
   readonly turns: TurnQueue;
+  readonly starts: RequestStarts;
   readonly rewriting: HostRewriting | undefined;
 }
 
@@ -55,9 +55,7 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#request = request;
     this.#stream = stream;
     this.#around = around;
-    this.#writer = new RequestWriter(startOf(request, around.rewriting), stream, around.turns, () =>
-      this.#requestSent(),
-    );
+    this.#writer = new RequestWriter(around.starts.of(request), stream, around.turns, () => this.#requestSent());
   }
 
   start(): void {
@@ -172,7 +170,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
 
   #sendHead(head: ResponseHead): void {
     if (this.#over) return;
-    const block = this.#responseBlock(head);
+    const connection = this.#connection;
+    const block = connection?.passedOnHead === head ? connection.passedOnBlock : this.#responseBlock(head);
     if (block.length > MAX_BLOCK_BYTES)
       throw new PortholeError('ORIGIN_HEAD_TOO_LARGE', `more than ${MAX_BLOCK_BYTES} bytes`);
     this.#stream.sendHead(block);
@@ -181,8 +180,11 @@ export class HttpExchange implements StreamSink, ConnectionUser {
   #responseBlock(head: ResponseHead): string {
     const { status, reason } = head;
     const { rewriting } = this.#around;
-    if (head instanceof PlainResponse && rewriting?.isToMapBack(head.lines) !== true)
-      return encodeResponseLines(status, reason, head.lines);
+    if (head instanceof PlainResponse && rewriting?.isToMapBack(head.lines) !== true) {
+      const block = encodeResponseLines(status, reason, head.lines);
+      this.#connection?.passedOn(head, block);
+      return block;
+    }
     if (rewriting === undefined)
       return encodeResponseLines(status, reason, forwardableResponseLines(status, head.fields));
     const kept = forwardableResponseFields(status, head.fields);
@@ -239,12 +241,6 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     this.#writer.drop();
     return connection;
   }
-}
-
-function startOf(request: ExchangeRequest, rewriting: HostRewriting | undefined): RequestStart {
-  if (request instanceof SoundRequest && request.isPlain)
-    return plainStart(request, rewriting?.requestLines(request.lines, request) ?? request.lines);
-  return requestStart(request, rewriting?.requestFields(request) ?? request.fields);
 }
 
 /** Value of the last `Keep-Alive` field. */

@@ -6,6 +6,7 @@ import { DEFAULT_POOL, OriginPool, type PoolSettings } from './origin-pool.ts';
 import type { OriginOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { deafSink } from './deaf-sink.ts';
+import { RequestStarts } from './request-head.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 export interface HttpOriginOptions {
@@ -19,8 +20,9 @@ export class HttpOrigin implements Origin {
   readonly #around: ExchangeSurroundings;
 
   constructor(options: HttpOriginOptions) {
+    const { rewriting } = options;
     this.pool = new OriginPool(options.opener, { ...DEFAULT_POOL, ...options.pool });
-    this.#around = { pool: this.pool, turns: new TurnQueue(), rewriting: options.rewriting };
+    this.#around = { pool: this.pool, turns: new TurnQueue(), rewriting, starts: new RequestStarts(rewriting) };
   }
 
   openExchange(request: ExchangeRequest, stream: Stream): StreamSink {

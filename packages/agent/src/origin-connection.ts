@@ -34,6 +34,9 @@ export class OriginConnection {
   reused = false;
   /** Whether a byte of the present exchange's response has come. */
   answered = false;
+  /** The last response's head and what went on of it: the next response's may be the same. */
+  passedOnHead: ResponseHead | undefined;
+  passedOnBlock = '';
   readonly #tap: ReadTap | undefined;
   readonly #keeper: ConnectionKeeper;
   readonly #reader: ResponseReader;
@@ -70,6 +73,11 @@ export class OriginConnection {
     this.#user = user;
     this.answered = false;
     this.#reader.expect(method, mayUpgrade);
+  }
+
+  passedOn(head: ResponseHead, block: string): void {
+    this.passedOnHead = head;
+    this.passedOnBlock = block;
   }
 
   /** After a 101: bytes are passed as they are. */

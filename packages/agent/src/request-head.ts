@@ -1,7 +1,8 @@
 /** Decides how a request is framed towards an origin, from the parts the relay has parsed, and writes its head. */
 import { PortholeError, type ExchangeRequest, type Fields } from '@porthole/protocol';
 import { requestHeadText, type RequestConnection } from '@porthole/protocol/http1';
-import type { SoundRequest } from './sound-request.ts';
+import type { HostRewriting } from './host-rewriting.ts';
+import { type RequestRest, SoundRequest } from './sound-request.ts';
 
 export type RequestFraming =
   | { readonly kind: 'none' }
@@ -34,9 +35,30 @@ export function requestStart(request: ExchangeRequest, fields: Fields): RequestS
   return { head, framing };
 }
 
-/** As `requestStart`, of a plain request. `lines`: its fields as they are to be written. */
-export function plainStart({ method, target }: SoundRequest, lines: string): RequestStart {
-  return { head: `${method} ${target} HTTP/1.1\r\n${lines}\r\n`, framing: NONE };
+/** Makes the heads of one origin's requests. What is the same of many is made once. */
+export class RequestStarts {
+  readonly #rewriting: HostRewriting | undefined;
+  /** What stands behind the target in the heads of plain requests. */
+  readonly #tails = new WeakMap<RequestRest, string>();
+
+  constructor(rewriting: HostRewriting | undefined) {
+    this.#rewriting = rewriting;
+  }
+
+  /** As `requestStart`, with the Host as the tunnel's mode wants it. */
+  of(request: ExchangeRequest): RequestStart {
+    if (request instanceof SoundRequest && request.rest.isPlain) {
+      const tail = this.#tails.get(request.rest) ?? this.#makeTail(request.rest);
+      return { head: `${request.method} ${request.target}${tail}`, framing: NONE };
+    }
+    return requestStart(request, this.#rewriting?.requestFields(request) ?? request.fields);
+  }
+
+  #makeTail(rest: RequestRest): string {
+    const tail = ` HTTP/1.1\r\n${this.#rewriting?.requestLines(rest.lines, rest) ?? rest.lines}\r\n`;
+    this.#tails.set(rest, tail);
+    return tail;
+  }
 }
 
 function framingOf(request: ExchangeRequest, fields: Fields): RequestFraming {

@@ -12,6 +12,9 @@ import type { Flushable, TurnQueue } from './turn-queue.ts';
 /** So much is written before the turn's end, while it is still in the processor's cache. */
 const EARLY_WRITE_BYTES = 60 * 1024;
 
+/** Most requests have no body: lists are made when there is something to put in. */
+const NOTHING: (string | Buffer)[] = [];
+
 export class RequestWriter implements Flushable {
   /** Nothing more will come from the visitor. */
   ended: boolean;
@@ -28,14 +31,14 @@ export class RequestWriter implements Flushable {
   /** After a 101, or of a raw visitor: the socket has been told that no more comes. */
   #endGiven = false;
   #dropping = false;
-  #pending: (string | Buffer)[] = [];
+  #pending = NOTHING;
   /** Body bytes in `#pending`. */
   #pendingBytes = 0;
   #bodyBytes = 0;
   /** Body bytes the socket holds until it drains. */
   #held = 0;
   /** What the socket was given when it said "wait": it holds part of it. */
-  #inSocket: readonly (string | Buffer)[] = [];
+  #inSocket: readonly (string | Buffer)[] = NOTHING;
   #blocked = false;
   #queued = false;
 
@@ -65,7 +68,7 @@ export class RequestWriter implements Flushable {
   detach(): void {
     this.#socket = undefined;
     this.#blocked = false;
-    this.#inSocket = [];
+    this.#inSocket = NOTHING;
     if (this.#held > 0) this.#stream.consumed(this.#held);
     this.#held = 0;
   }
@@ -81,7 +84,7 @@ export class RequestWriter implements Flushable {
     this.#dropping = true;
     if (this.#pendingBytes > 0) this.#stream.consumed(this.#pendingBytes);
     this.#pendingBytes = 0;
-    this.#pending = [];
+    this.#pending = NOTHING;
     this.detach();
   }
 
@@ -92,9 +95,9 @@ export class RequestWriter implements Flushable {
     if (chunk.length === 0) return;
     this.#bodyBytes += chunk.length;
     this.#pendingBytes += chunk.length;
-    if (this.#raw) this.#pending.push(chunk);
+    if (this.#raw) this.#push(chunk);
     else if (this.#framing.kind === 'chunked') this.#pushChunk(chunk);
-    else if (this.#framing.kind === 'length' && this.#bodyBytes <= this.#framing.length) this.#pending.push(chunk);
+    else if (this.#framing.kind === 'length' && this.#bodyBytes <= this.#framing.length) this.#push(chunk);
     else throw new PortholeError('PROTOCOL_ERROR', 'a body longer than its announced length');
     const socket = this.#socket;
     if (this.#pendingBytes >= EARLY_WRITE_BYTES && socket !== undefined && !this.#blocked) this.#writeOut(socket);
@@ -117,7 +120,7 @@ export class RequestWriter implements Flushable {
     if (!this.#blocked) return;
     this.#blocked = false;
     if (this.#socket !== undefined && hasLeft(this.#socket)) releaseAll(this.#inSocket);
-    this.#inSocket = [];
+    this.#inSocket = NOTHING;
     const held = this.#held;
     this.#held = 0;
     if (held > 0) this.#stream.consumed(held);
@@ -134,7 +137,7 @@ export class RequestWriter implements Flushable {
 
   #writeOut(socket: Duplex): void {
     const pending = this.#pending;
-    this.#pending = [];
+    this.#pending = NOTHING;
     this.sent = true;
     if (pending.length + (this.#headSent ? 0 : 1) === 1)
       socket.write(this.#headSent ? (pending[0] as string | Buffer) : this.#head, 'latin1');
@@ -174,7 +177,8 @@ export class RequestWriter implements Flushable {
 
   #pushChunk(chunk: Buffer): void {
     this.#pushText(chunkHead(chunk.length));
-    this.#pending.push(chunk, CHUNK_END);
+    this.#push(chunk);
+    this.#push(CHUNK_END);
   }
 
   /** Joined to the line end of the chunk before, if that has not left yet. */
@@ -182,7 +186,12 @@ export class RequestWriter implements Flushable {
     const last = this.#pending.length - 1;
     const before = this.#pending[last];
     if (typeof before === 'string') this.#pending[last] = before + text;
-    else this.#pending.push(text);
+    else this.#push(text);
+  }
+
+  #push(piece: string | Buffer): void {
+    if (this.#pending.length === 0) this.#pending = [piece];
+    else this.#pending.push(piece);
   }
 
   #enqueue(): void {

@@ -21,7 +21,7 @@ import { deafSink } from './deaf-sink.ts';
 import { type DialCarrier, FINAL_REFUSALS, LinkSession, type LinkSessionEvents, MAX_TIMER_MS } from './link-session.ts';
 import type { Origin } from './origin.ts';
 import type { ConnectedInfo, LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
-import { soundRequest } from './sound-request.ts';
+import { SoundRequests } from './sound-request.ts';
 import { WakeWatch } from './wake-watch.ts';
 
 export interface SessionLinkOptions {
@@ -50,6 +50,7 @@ interface Tunnel {
 /** Sessions that failed or were sent away one after another, and never stood for long, are started with growing pauses, too. */
 export class SessionLink implements RelayLink, LinkSessionEvents {
   readonly #options: SessionLinkOptions;
+  readonly #requests = new SoundRequests();
   readonly #tunnels = new Map<number, Tunnel>();
   readonly #restart = new Backoff();
   readonly #wakeWatch = new WakeWatch(() => this.#onWake());
@@ -128,7 +129,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
       return deafSink(stream);
     }
     if (opening.kind === STREAM_KIND.raw) return tunnel.origin.openRaw(decodeRaw(opening.block), stream);
-    const request = soundRequest(opening.block);
+    const request = this.#requests.read(opening.block);
     if (request === undefined) {
       stream.reset('PROTOCOL_ERROR', 'a request that no visitor can have sent');
       return deafSink(stream);

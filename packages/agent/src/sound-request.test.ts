@@ -1,7 +1,7 @@
 import { encodeRequest, type ExchangeRequest } from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
 import { requestStart } from './request-head.ts';
-import { soundRequest } from './sound-request.ts';
+import { type SoundRequest, SoundRequests } from './sound-request.ts';
 
 const REQUEST: ExchangeRequest = {
   method: 'GET',
@@ -14,6 +14,7 @@ const REQUEST: ExchangeRequest = {
   fields: ['Host', 'shop.example.com', 'X-Empty', '', 'x-latin', '\xe4 \xff', 'Cookie', 'a=b; c="d"'],
 };
 
+const soundRequest = (text: string): SoundRequest | undefined => new SoundRequests().read(text);
 const block = (over: Partial<ExchangeRequest>): string => encodeRequest({ ...REQUEST, ...over });
 
 describe('a request from a relay', () => {
@@ -66,8 +67,8 @@ describe('a request from a relay', () => {
     ["an encoding of the relay's", { fields: ['a', 'b', 'Transfer-Encoding: chunked', ''] }],
     ["a connection of the relay's", { fields: ['a', 'b', 'cOnnection', 'close'] }],
   ])('with %s is not written on as it came', (_what, over) => {
-    expect(soundRequest(block({}))?.isPlain).toBe(true);
-    expect(soundRequest(block(over))?.isPlain).toBe(false);
+    expect(soundRequest(block({}))?.rest.isPlain).toBe(true);
+    expect(soundRequest(block(over))?.rest.isPlain).toBe(false);
   });
 
   it('has no field that reads as another one', () => {
@@ -79,5 +80,29 @@ describe('a request from a relay', () => {
     const fields = Array.from({ length: 20_000 }, () => ['a', '']).flat();
     expect(soundRequest(block({ fields }))?.fields.length).toBe(40_000);
     expect(soundRequest(`${block({ fields })} `)).toBeUndefined();
+  });
+});
+
+describe('requests of one session', () => {
+  it('say the same whatever came before them', () => {
+    const requests = new SoundRequests();
+    const targets = ['/', '/a?b', '/%20'];
+    const rests = [{}, { visitorAddress: '192.0.2.7' }, { fields: ['A', 'b'] }, { upgrade: true }, { bodiless: false }];
+    const blocks = targets.flatMap((target) => rests.map((over) => block({ ...over, target })));
+    const facts = (sound: SoundRequest | undefined): unknown =>
+      sound && [sound.method, sound.target, sound.rest, sound.fields];
+    for (const text of [...blocks, ...blocks.toReversed()])
+      expect(facts(requests.read(text))).toEqual(facts(soundRequest(text)));
+    for (const text of blocks) expect(requests.read(text.replace('GET', 'CONNECT'))).toBeUndefined();
+  });
+
+  it('are forgotten rather than kept without end', () => {
+    const requests = new SoundRequests();
+    const first = requests.read(block({}));
+    expect(requests.read(block({}))?.rest).toBe(first?.rest);
+    for (let i = 0; i < 300; i++) requests.read(block({ fields: ['A', String(i)] }));
+    expect(requests.read(block({}))?.rest).not.toBe(first?.rest);
+    const long = block({ fields: ['A', 'x'.repeat(5_000)] });
+    expect(requests.read(long)?.rest).not.toBe(requests.read(long)?.rest);
   });
 });

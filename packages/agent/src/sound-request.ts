@@ -5,17 +5,19 @@
 import { type ExchangeRequest, type Fields, fieldsOfLines } from '@porthole/protocol';
 import { anyCase, LINE_PATTERN, TOKEN_PATTERN } from '@porthole/protocol/http1';
 
-/** A method other than CONNECT and TRACE, a path or `*`, scheme, authority, address, flags (RFC 9110 section 5). */
-const START = String.raw`^(?!CONNECT\0|TRACE\0)(${TOKEN_PATTERN})\0(\/[\x21\x22\x24-\x7e\x80-\xff]*|\*)\0(https?)\0([\w.:[\]-]*)\0([\w.:%-]*)\0([a-z]*)\0`;
+/** A method other than CONNECT and TRACE, and a path or `*`, a NUL behind each (RFC 9110 section 5). */
+const LINE = String.raw`(?!CONNECT\0|TRACE\0)(${TOKEN_PATTERN})\0(\/[\x21\x22\x24-\x7e\x80-\xff]*|\*)\0`;
+/** Scheme, authority, address, flags. */
+const REST = String.raw`(https?)\0([\w.:[\]-]*)\0([\w.:%-]*)\0([a-z]*)\0`;
 /** Fields that framing depends on, or that have to be named in `Connection`. */
 const SPECIAL = ['connection', 'content-length', 'te', 'transfer-encoding'].map(anyCase).join('|');
 
-const REQUEST_BLOCK = new RegExp(`${START}(?:${LINE_PATTERN})*$`);
-const PLAIN_BLOCK = new RegExp(`${START}(?:(?!(?:${SPECIAL}):)${LINE_PATTERN})*$`);
+const REQUEST_LINE = new RegExp(`^${LINE}$`);
+const REQUEST_REST = new RegExp(`^${REST}(?:${LINE_PATTERN})*$`);
+const PLAIN_REST = new RegExp(`^${REST}(?:(?!(?:${SPECIAL}):)${LINE_PATTERN})*$`);
 
-export class SoundRequest implements ExchangeRequest {
-  readonly method: string;
-  readonly target: string;
+/** All of a request but method and target; requests that follow each other often have it in common. */
+export class RequestRest {
   readonly scheme: string;
   readonly authority: string;
   readonly visitorAddress: string;
@@ -25,34 +27,86 @@ export class SoundRequest implements ExchangeRequest {
   readonly lines: string;
   /** No body, no upgrade, and no field that says anything about framing or the connection. */
   readonly isPlain: boolean;
-  #fields: Fields | undefined;
 
-  constructor(block: string, parts: RegExpExecArray, hasPlainFields: boolean) {
-    const flags = parts[6] as string;
-    this.method = parts[1] as string;
-    this.target = parts[2] as string;
-    this.scheme = parts[3] as string;
-    this.authority = parts[4] as string;
-    this.visitorAddress = parts[5] as string;
+  constructor(text: string, parts: RegExpExecArray, hasPlainFields: boolean) {
+    const flags = parts[4] as string;
+    this.scheme = parts[1] as string;
+    this.authority = parts[2] as string;
+    this.visitorAddress = parts[3] as string;
     this.bodiless = flags.includes('n');
     this.upgrade = flags.includes('u');
     this.isPlain = hasPlainFields && this.bodiless && !this.upgrade;
-    // Six parts and a NUL behind each.
-    let start = 6;
-    for (let i = 1; i <= 6; i++) start += (parts[i] as string).length;
-    this.lines = block.slice(start);
+    // Four parts and a NUL behind each.
+    let start = 4;
+    for (let i = 1; i <= 4; i++) start += (parts[i] as string).length;
+    this.lines = text.slice(start);
+  }
+}
+
+export class SoundRequest implements ExchangeRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly rest: RequestRest;
+  #fields: Fields | undefined;
+
+  constructor(method: string, target: string, rest: RequestRest) {
+    this.method = method;
+    this.target = target;
+    this.rest = rest;
+  }
+
+  get scheme(): string {
+    return this.rest.scheme;
+  }
+
+  get authority(): string {
+    return this.rest.authority;
+  }
+
+  get visitorAddress(): string {
+    return this.rest.visitorAddress;
+  }
+
+  get bodiless(): boolean {
+    return this.rest.bodiless;
+  }
+
+  get upgrade(): boolean {
+    return this.rest.upgrade;
   }
 
   get fields(): Fields {
-    this.#fields ??= fieldsOfLines(this.lines);
+    this.#fields ??= fieldsOfLines(this.rest.lines);
     return this.#fields;
   }
 }
 
-/** Undefined for a block that no relay makes of a visitor's request. */
-export function soundRequest(block: string): SoundRequest | undefined {
-  const plain = PLAIN_BLOCK.exec(block);
-  if (plain !== null) return new SoundRequest(block, plain, true);
-  const parts = REQUEST_BLOCK.exec(block);
-  return parts === null ? undefined : new SoundRequest(block, parts, false);
+/** What is remembered: so many, none longer than so much text. */
+const MAX_REMEMBERED = 256;
+const MAX_REMEMBERED_LENGTH = 4_096;
+
+/** Reads the requests of a session. A visitor who asks again mostly says the same with another target: that is read once. */
+export class SoundRequests {
+  readonly #rests = new Map<string, RequestRest>();
+
+  /** Undefined for a block that no relay makes of a visitor's request. */
+  read(block: string): SoundRequest | undefined {
+    const restAt = block.indexOf('\0', block.indexOf('\0') + 1) + 1;
+    const line = REQUEST_LINE.exec(block.slice(0, restAt));
+    if (line === null) return undefined;
+    const text = block.slice(restAt);
+    const rest = this.#rests.get(text) ?? this.#readRest(text);
+    return rest === undefined ? undefined : new SoundRequest(line[1] as string, line[2] as string, rest);
+  }
+
+  #readRest(text: string): RequestRest | undefined {
+    const plain = PLAIN_REST.exec(text);
+    const parts = plain ?? REQUEST_REST.exec(text);
+    if (parts === null) return undefined;
+    const rest = new RequestRest(text, parts, plain !== null);
+    if (text.length > MAX_REMEMBERED_LENGTH) return rest;
+    if (this.#rests.size >= MAX_REMEMBERED) this.#rests.clear();
+    this.#rests.set(text, rest);
+    return rest;
+  }
 }

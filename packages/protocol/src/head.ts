@@ -26,9 +26,14 @@ export interface ExchangeRequest {
   readonly upgrade: boolean;
   /** `Content-Length` is among them exactly when the length is known; otherwise the body is sent on as chunked. */
   readonly fields: Fields;
-  /** The fields as HTTP/1.1 writes them, one a line, where they are at hand like that. */
-  readonly lines?: string;
+  /** What `encodeRequest` makes of it, where that is at hand. */
+  readonly block?: string;
 }
+
+/** A request but for method and target. `lines`: its fields as HTTP/1.1 writes them. */
+type RequestRest = Pick<ExchangeRequest, 'scheme' | 'authority' | 'visitorAddress' | 'bodiless' | 'upgrade'> & {
+  readonly lines: string;
+};
 
 /** A response (or interim response, status 1xx) as it crosses the wire. No body follows iff the stream ends. */
 export interface ExchangeResponse {
@@ -46,8 +51,22 @@ export interface RawOpening {
 }
 
 export function encodeRequest(request: ExchangeRequest): string {
+  if (request.block !== undefined) return request.block;
+  return requestBlock(
+    request.method,
+    request.target,
+    requestBlockTail({ ...request, lines: fieldLines(request.fields) }),
+  );
+}
+
+export function requestBlock(method: string, target: string, tail: string): string {
+  return `${method}\0${target}\0${tail}`;
+}
+
+/** What stands behind the target in a request's block; requests that differ in nothing else share it. */
+export function requestBlockTail(request: RequestRest): string {
   const flags = (request.bodiless ? 'n' : '') + (request.upgrade ? 'u' : '');
-  return `${request.method}\0${request.target}\0${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}\0${request.lines ?? fieldLines(request.fields)}`;
+  return `${request.scheme}\0${request.authority}\0${request.visitorAddress}\0${flags}\0${request.lines}`;
 }
 
 export function decodeRequest(block: string): ExchangeRequest {

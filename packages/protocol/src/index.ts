@@ -8,6 +8,7 @@ export * from './frame.ts';
 export { FrameReader, type FrameSink } from './frame-reader.ts';
 export { IN_FLIGHT_FLOOR_BYTES, IN_FLIGHT_LIMIT_BYTES, InFlightCap } from './in-flight.ts';
 export { ACK_DELAY_MS, ACK_EVERY_BYTES, Lane, type LaneOwner } from './lane.ts';
+export { Prefixes } from './prefixes.ts';
 export { type ReadMemory, release, releaseAll } from './read-memory.ts';
 export { MAX_WINDOW_BYTES, ReceiveWindow, WINDOW_BUDGET_BYTES } from './receive-window.ts';
 export { ReplayBuffer } from './replay-buffer.ts';

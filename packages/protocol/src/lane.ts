@@ -181,7 +181,7 @@ export class Lane implements FrameSink, StreamLane {
   }
 
   enqueue(stream: SessionStream): void {
-    this.#turns.enqueue(stream, this.#owner.now());
+    this.#turns.enqueue(stream);
     this.#owner.onWantWrite(this);
   }
 

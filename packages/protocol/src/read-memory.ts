@@ -4,6 +4,8 @@
  * takes its place: forgetting costs speed, never bytes.
  */
 
+import { Prefixes } from './prefixes.ts';
+
 /** One read's worth, and what everything is made of: with a frame's header, 64 KiB. */
 export const BLOCK_BYTES = 65_528;
 /** So much memory waits for the next read at most; what bursts have needed beyond is given back. */
@@ -48,7 +50,7 @@ export function releaseAll(pieces: readonly (string | Buffer)[]): void {
 
 export class ReadMemory {
   /** For reads that are handled to their end before the next one starts, of any socket. */
-  readonly shared: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  readonly shared = new Prefixes(Buffer.allocUnsafeSlow(BLOCK_BYTES));
   readonly #free: Block[] = [];
   readonly #onFresh: ((bytes: number) => void) | undefined;
   readonly #onIdle = (block: Block): void => {

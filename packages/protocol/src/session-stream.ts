@@ -20,6 +20,10 @@ const QUIET_QUEUE_BYTES = 16_384;
 const QUIET_BURST_BYTES = 65_536;
 const QUIET_BURST_MIN_MS = 20;
 
+/** Most streams never have more than one of each to send: lists are made when there is something to put in. */
+const NO_HEADS: string[] = [];
+const NO_CHUNKS: Buffer[] = [];
+
 export interface StreamOpening {
   readonly kind: StreamKind;
   readonly tunnelId: number;
@@ -50,8 +54,8 @@ export class SessionStream implements Stream {
   readonly #lane: StreamLane;
   readonly #window: ReceiveWindow;
   #opening: StreamOpening | undefined;
-  #heads: string[] = [];
-  #chunks: Buffer[] = [];
+  #heads = NO_HEADS;
+  #chunks = NO_CHUNKS;
   #firstChunk = 0;
   /** Bytes of the first chunk that are sent already. */
   #chunkOffset = 0;
@@ -88,13 +92,15 @@ export class SessionStream implements Stream {
   sendHead(block: string): void {
     if (block.length > MAX_BLOCK_BYTES) throw new PortholeError('HEAD_TOO_LARGE', `${block.length} bytes`);
     if (this.#over || this.#ending) return;
-    this.#heads.push(block);
+    if (this.#heads.length === 0) this.#heads = [block];
+    else this.#heads.push(block);
     this.#wantTurn();
   }
 
   write(chunk: Buffer): boolean {
     if (this.#over || this.#ending || chunk.length === 0) return true;
-    this.#chunks.push(chunk);
+    if (this.#chunks.length === 0) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
     const before = this.#waitingBytes;
     this.#waitingBytes += chunk.length;
     this.#wantTurn();
@@ -133,9 +139,10 @@ export class SessionStream implements Stream {
   }
 
   /** Whether its next frames may go before bulk transfers. */
-  isQuiet(now: number): boolean {
+  get isQuiet(): boolean {
     if (this.#waitingBytes > QUIET_QUEUE_BYTES) return false;
-    if (now - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.#lane.minRttMs)))
+    if (this.#burstBytes < QUIET_BURST_BYTES) return true;
+    if (this.#lane.now() - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.#lane.minRttMs)))
       this.#burstBytes = 0;
     return this.#burstBytes < QUIET_BURST_BYTES;
   }
@@ -230,7 +237,7 @@ export class SessionStream implements Stream {
 
   #emitHeads(batch: Batch): void {
     const heads = this.#heads;
-    this.#heads = [];
+    this.#heads = NO_HEADS;
     for (let index = 0; index < heads.length; index += 1) {
       const block = heads[index] as string;
       const ends =
@@ -265,7 +272,7 @@ export class SessionStream implements Stream {
     this.#chunkOffset = 0;
     this.#firstChunk += 1;
     if (this.#firstChunk === this.#chunks.length) {
-      this.#chunks = [];
+      this.#chunks = NO_CHUNKS;
       this.#firstChunk = 0;
     } else if (this.#firstChunk > 64) {
       this.#chunks.splice(0, this.#firstChunk);
@@ -293,7 +300,7 @@ export class SessionStream implements Stream {
     if (this.#over) return;
     this.#over = true;
     this.#dropChunks();
-    this.#heads = [];
+    this.#heads = NO_HEADS;
     this.#waitingBytes = 0;
     this.#window.close();
     this.#lane.forget(this);
@@ -304,7 +311,7 @@ export class SessionStream implements Stream {
       const chunk = this.#chunks[index] as Buffer;
       release(chunk, index === this.#firstChunk ? chunk.length - this.#chunkOffset : chunk.length);
     }
-    this.#chunks = [];
+    this.#chunks = NO_CHUNKS;
     this.#firstChunk = 0;
     this.#chunkOffset = 0;
   }

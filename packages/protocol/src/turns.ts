@@ -56,9 +56,9 @@ export class Turns {
     return this.#urgent.length > 0 || this.#quiet.length > 0 || (withBulk && this.#bulk.length > 0);
   }
 
-  enqueue(stream: SessionStream, now: number): void {
+  enqueue(stream: SessionStream): void {
     stream.queued = true;
-    (stream.isQuiet(now) ? this.#quiet : this.#bulk).push(stream);
+    (stream.isQuiet ? this.#quiet : this.#bulk).push(stream);
   }
 
   enqueueUrgent(stream: SessionStream): void {

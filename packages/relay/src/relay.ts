@@ -32,6 +32,7 @@ import { OwnHosts } from './edge/own-hosts.ts';
 import { PortParts } from './edge/port-parts.ts';
 import { ProxyArrivals } from './edge/proxy-arrivals.ts';
 import { TcpDoor } from './edge/tcp-door.ts';
+import { ResponseHeads } from './edge/sound-response.ts';
 import { Ticker } from './edge/ticker.ts';
 import { newTlsCounters } from './edge/tls-counters.ts';
 import { TrustedAddresses } from './edge/trusted-addresses.ts';
@@ -274,6 +275,7 @@ export class Relay {
     return {
       registry: this.#registry,
       turns: new TurnQueue(),
+      heads: new ResponseHeads(),
       ticker: new Ticker(),
       counters: this.#edgeCounters,
       limits: new VisitorLimits(limits.maxVisitors, limits.maxVisitorsPerAddress, trusted),

@@ -4,7 +4,7 @@ import { fieldLines } from '../head.ts';
 import { mayBeTrailer, nomineesOf, requestTreatment, responseTreatment, TREATMENT } from './field-names.ts';
 import type { Fields, RequestHead } from './message.ts';
 import { consistsOf, isToken, VALUE } from './octets.ts';
-import type { PlainRequest } from './plain-request.ts';
+import type { PlainFields } from './plain-request.ts';
 
 export interface RequestForwarding {
   /** Address of the visitor's end of the connection, for X-Forwarded-For. */
@@ -100,10 +100,10 @@ export function forwardableRequestFields(head: RequestHead, options: RequestForw
 }
 
 /** The same of a request whose lines go on as they came; for visitors who are not trusted and have shown no certificate. */
-export function forwardableRequestLines(head: PlainRequest, options: RequestForwarding): string {
+export function forwardableRequestLines({ lines, authority }: PlainFields, options: RequestForwarding): string {
   const { visitorAddress, scheme, pseudonym, version } = options;
-  const forwarded = `X-Forwarded-For: ${visitorAddress}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Proto: ${scheme}\r\n`;
-  return `${head.lines}${forwarded}Via: ${version ?? `1.${head.minor}`} ${pseudonym}\r\n`;
+  const forwarded = `X-Forwarded-For: ${visitorAddress}\r\nX-Forwarded-Host: ${authority}\r\nX-Forwarded-Proto: ${scheme}\r\n`;
+  return `${lines}${forwarded}Via: ${version ?? '1.1'} ${pseudonym}\r\n`;
 }
 
 /** Statuses whose `Upgrade` field means something to the visitor: 101, and 426 which must have one. */

@@ -11,7 +11,7 @@ export {
   TOKEN_PATTERN,
   VALUE_PATTERN,
 } from './head-patterns.ts';
-export { PlainRequest } from './plain-request.ts';
+export { type PlainFields, PlainRequest } from './plain-request.ts';
 export { numberOf, PlainResponse } from './plain-response.ts';
 export { hostOfAuthority } from './authority.ts';
 export { isBodiless, requestFraming, responseFraming } from './framing.ts';

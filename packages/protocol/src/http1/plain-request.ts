@@ -29,45 +29,51 @@ const SPECIAL = [
   'x[-_]real[-_]ip',
 ];
 const PLAIN = `((?:(?!${SPECIAL.map(anyCase).join('|')})${EXACT_LINE_PATTERN})*)`;
+const LINE = String.raw`(?!CONNECT |TRACE )(${TOKEN_PATTERN}) (\/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP\/1\.1\r\n`;
 const PLAIN_REQUEST = new RegExp(
-  String.raw`^(?!CONNECT |TRACE )(${TOKEN_PATTERN}) (\/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP\/1\.1\r\n` +
-    String.raw`${PLAIN}${anyCase('host')}: ([\w.:[\]-]+)\r\n${PLAIN}(?:${anyCase('connection')}: ${anyCase('keep-alive')}\r\n${PLAIN})?\r\n$`,
+  String.raw`^${LINE}${PLAIN}${anyCase('host')}: ([\w.:[\]-]+)\r\n${PLAIN}(?:${anyCase('connection')}: ${anyCase('keep-alive')}\r\n${PLAIN})?\r\n$`,
 );
+const PLAIN_LINE = new RegExp(`^${LINE}$`);
 /** Of a request line behind the target. */
 const VERSION_LENGTH = ' HTTP/1.1\r\n'.length;
 const HOST_LENGTH = 'Host: '.length;
 
+/** All of a plain request but its first line. Requests that follow each other often have it in common. */
+export interface PlainFields {
+  readonly host: string;
+  readonly authority: string;
+  /** The fields that go on, Host among them, one a line. */
+  readonly lines: string;
+  /** All lines as they came, without the empty one. */
+  readonly text: string;
+}
+
 export class PlainRequest implements RequestHead {
   readonly method: string;
   readonly target: string;
-  readonly host: string;
-  readonly authority: string;
+  readonly common: PlainFields;
   readonly minor = 1;
   readonly body = NO_BODY;
   readonly keepAlive = true;
   readonly upgrade = undefined;
   readonly expectsContinue = false;
-  /** The fields that go on, Host among them, one a line. */
-  readonly lines: string;
-  readonly #text: string;
 
-  constructor(text: string, parts: RegExpExecArray, host: string, linesStart: number) {
-    this.#text = text;
-    this.method = parts[1] as string;
-    this.target = parts[2] as string;
-    this.authority = parts[4] as string;
-    this.host = host;
-    const last = parts[6];
-    if (last === undefined) {
-      this.lines = text.slice(linesStart, -2);
-    } else {
-      const hostEnd = linesStart + (parts[3] as string).length + HOST_LENGTH + this.authority.length + 2;
-      this.lines = text.slice(linesStart, hostEnd + (parts[5] as string).length) + last;
-    }
+  constructor(method: string, target: string, common: PlainFields) {
+    this.method = method;
+    this.target = target;
+    this.common = common;
+  }
+
+  get host(): string {
+    return this.common.host;
+  }
+
+  get authority(): string {
+    return this.common.authority;
   }
 
   get fields(): Fields {
-    return fieldsOfLines(this.#text.slice(this.#text.indexOf('\r\n') + 2, -2));
+    return fieldsOfLines(this.common.text);
   }
 }
 
@@ -90,5 +96,26 @@ export function plainRequest(
   const hostEnd = endOfHost(bytes, hostFrom, hostFrom + authority.length);
   if (hostEnd === -1) return undefined;
   const host = hostEnd - hostFrom === authority.length ? authority : authority.slice(0, hostEnd - hostFrom);
-  return new PlainRequest(text, parts, host.toLowerCase(), linesStart);
+  return new PlainRequest(parts[1] as string, target, {
+    host: host.toLowerCase(),
+    authority,
+    lines: keptLines(text, parts, linesStart),
+    text: text.slice(linesStart, -2),
+  });
+}
+
+/** Without the `Connection` line, if there is one. */
+function keptLines(text: string, parts: RegExpExecArray, linesStart: number): string {
+  const last = parts[6];
+  if (last === undefined) return text.slice(linesStart, -2);
+  const hostEnd = linesStart + (parts[3] as string).length + HOST_LENGTH + (parts[4] as string).length + 2;
+  return text.slice(linesStart, hostEnd + (parts[5] as string).length) + last;
+}
+
+/** A request with fields that a plain one had before it. Undefined when `line`, CR LF included, is not plain. */
+export function requestAfter(line: string, common: PlainFields, maxTargetBytes: number): PlainRequest | undefined {
+  const parts = PLAIN_LINE.exec(line);
+  if (parts === null) return undefined;
+  const target = parts[2] as string;
+  return target.length > maxTargetBytes ? undefined : new PlainRequest(parts[1] as string, target, common);
 }

@@ -26,10 +26,11 @@ export class PlainResponse implements ResponseHead {
   readonly lines: string;
   /** Value of the `Keep-Alive` field. */
   readonly keepAliveValue: string | undefined;
-  readonly #text: string;
+  /** The whole head. */
+  readonly text: string;
 
   constructor(text: string, parts: RegExpExecArray, status: number, length: number) {
-    this.#text = text;
+    this.text = text;
     this.status = status;
     this.reason = parts[2] as string;
     this.body = { kind: 'length', length };
@@ -40,7 +41,7 @@ export class PlainResponse implements ResponseHead {
   }
 
   get fields(): Fields {
-    return fieldsOfLines(this.#text.slice(this.#text.indexOf('\r\n') + 2, -2));
+    return fieldsOfLines(this.text.slice(this.text.indexOf('\r\n') + 2, -2));
   }
 }
 

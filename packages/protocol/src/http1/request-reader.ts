@@ -6,6 +6,8 @@ import { endOfHead, HeadBuffer } from './head-buffer.ts';
 import { requestGrammar, type Grammar, type HeadLimits } from './limits.ts';
 import type { RequestHead } from './message.ts';
 import { CR, LF, TOKEN } from './octets.ts';
+import { PlainRequest } from './plain-request.ts';
+import { RepeatedHead } from './repeated-head.ts';
 import { parseRequestHead, refuseMethod } from './request-head.ts';
 import { readRequestLine } from './request-line.ts';
 
@@ -32,8 +34,12 @@ export class RequestReader {
   /** Bytes of the one empty line that may stand before a request (RFC 9112 section 2.2), 0 to 2. */
   #emptyLine = 0;
   #hasCheckedLine = false;
+  /** From the second request on: most connections carry one. */
+  #repeated: RepeatedHead | undefined;
+  readonly #limits: HeadLimits;
 
   constructor(limits: HeadLimits, sink: RequestSink) {
+    this.#limits = limits;
     this.#grammar = requestGrammar(limits);
     this.#maxTargetBytes = limits.maxTargetBytes;
     this.#sink = sink;
@@ -67,6 +73,7 @@ export class RequestReader {
     if (this.#stage !== 'complete') throw new PortholeError('INTERNAL', 'next before the request was complete');
     this.#stage = 'idle';
     this.#emptyLine = 0;
+    this.#repeated ??= new RepeatedHead(this.#limits);
   }
 
   /** Hands nothing more on and lets go of what is buffered. Idempotent. */
@@ -81,9 +88,17 @@ export class RequestReader {
     const at = this.#stage === 'idle' ? this.#begin(chunk) : 0;
     if (this.#stage !== 'head') return at;
     if (this.#pending.length > 0) return this.#continueHead(chunk, at);
+    const repeated = this.#repeated;
+    const knownEnd = repeated === undefined ? -1 : repeated.endOf(chunk, at);
+    if (knownEnd !== -1) {
+      this.#finishHead((repeated as RepeatedHead).request);
+      return knownEnd;
+    }
     const end = endOfHead(chunk, at, this.#grammar.maxHeadBytes);
     if (end === -1) return this.#continueHead(chunk, at);
-    this.#finishHead(parseRequestHead(chunk, at, end, this.#grammar, this.#maxTargetBytes));
+    const head = parseRequestHead(chunk, at, end, this.#grammar, this.#maxTargetBytes);
+    if (head instanceof PlainRequest) repeated?.keep(head, chunk, at, end);
+    this.#finishHead(head);
     return end;
   }
 

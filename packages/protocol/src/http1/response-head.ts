@@ -14,15 +14,15 @@ interface StatusLine {
   readonly end: number;
 }
 
-/** `end` is the index just past the empty line; `method` is that of the request answered. */
+/** `text` is that of the bytes, `end` the index just past the empty line, `method` that of the request answered. */
 export function parseResponseHead(
+  text: string,
   bytes: Buffer,
   from: number,
   end: number,
   grammar: Grammar,
   method: string,
 ): ResponseHead {
-  const text = bytes.toString('latin1', from, end);
   const plain = plainResponse(text, method, grammar.maxFields);
   if (plain !== undefined) return plain;
   const line = readStatusLine(bytes, from, text, grammar);

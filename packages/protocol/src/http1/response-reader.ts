@@ -7,6 +7,7 @@ import { withStrictLines } from './lenient.ts';
 import { malformed, responseGrammar, type Grammar, type ResponseLimits } from './limits.ts';
 import type { ResponseHead } from './message.ts';
 import type { ReaderStage } from './request-reader.ts';
+import { PlainResponse } from './plain-response.ts';
 import { parseResponseHead } from './response-head.ts';
 
 /** Called from within `feed` (and `onComplete` from within `finish`), in order: interim heads, head, body, trailers, complete. */
@@ -19,6 +20,8 @@ export interface ResponseSink extends BodySink {
   onComplete(): void;
 }
 
+/** A longer head is read again, so that little is kept of a connection that idles. */
+const MAX_REMEMBERED = 4_096;
 /** What every response begins with. */
 const BEGINNING = Buffer.from('HTTP/1.', 'latin1');
 
@@ -36,6 +39,7 @@ export class ResponseReader {
   #isToClose = false;
   /** Bytes came that no response accounts for. */
   #hasSurplus = false;
+  #last: PlainResponse | undefined;
 
   constructor(limits: ResponseLimits, sink: ResponseSink) {
     this.#grammar = responseGrammar(limits);
@@ -112,8 +116,18 @@ export class ResponseReader {
     if (this.#pending.length > 0 || this.#grammar.lenient) return this.#continueHead(chunk, at);
     const end = endOfHead(chunk, at, this.#grammar.maxHeadBytes);
     if (end === -1) return this.#continueHead(chunk, at);
-    this.#finishHead(parseResponseHead(chunk, at, end, this.#grammar, this.#method));
+    this.#finishHead(this.#parse(chunk, at, end));
     return end;
+  }
+
+  /** Heads that follow each other on a connection are often the same: such a one is read once. */
+  #parse(chunk: Buffer, at: number, end: number): ResponseHead {
+    const text = chunk.toString('latin1', at, end);
+    const last = this.#last;
+    if (last?.text === text && this.#method !== 'HEAD') return last;
+    const head = parseResponseHead(text, chunk, at, end, this.#grammar, this.#method);
+    this.#last = head instanceof PlainResponse && text.length <= MAX_REMEMBERED ? head : undefined;
+    return head;
   }
 
   #continueHead(chunk: Buffer, at: number): number {
@@ -126,7 +140,8 @@ export class ResponseReader {
     }
     if (end === -1) return chunk.length;
     const { bytes, length } = withStrictLines(pending, this.#grammar);
-    const head = parseResponseHead(bytes, 0, length, this.#grammar, this.#method);
+    const text = bytes.toString('latin1', 0, length);
+    const head = parseResponseHead(text, bytes, 0, length, this.#grammar, this.#method);
     pending.clear();
     this.#finishHead(head);
     return end;

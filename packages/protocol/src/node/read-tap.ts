@@ -72,7 +72,7 @@ export class ReadTap {
     }
     if (this.#own !== undefined) release(this.#own);
     this.#own = undefined;
-    return this.memory.shared;
+    return this.memory.shared.whole;
   }
 
   /** After a bulk read. False stops reading until the turn is over. */
@@ -100,8 +100,7 @@ export class ReadTap {
     const own = this.#own;
     const isBulk = length >= BULK_BYTES;
     this.#bulk = this.#alone || isBulk;
-    const memory = own ?? this.memory.shared;
-    const chunk = length === memory.length ? memory : memory.subarray(0, length);
+    const chunk = own === undefined ? this.memory.shared.of(length) : firstOf(own, length);
     const owned = own !== undefined && isBulk;
     if (owned) {
       this.#own = undefined;
@@ -116,6 +115,10 @@ export class ReadTap {
     }
     return !isBulk || this.mayGoOn(length);
   }
+}
+
+function firstOf(memory: Buffer, length: number): Buffer {
+  return length === memory.length ? memory : memory.subarray(0, length);
 }
 
 const TAP = Symbol('tap');

@@ -24,15 +24,15 @@ export function tapSecureSocket(socket: TLSSocket, memory: ReadMemory): void {
   tap.bind(socket);
   // One read brings several records; those that come behind a pause, or behind what waits already, wait as well.
   const read = (length: number): boolean => {
-    const record = memory.shared.subarray(0, length);
+    const record = memory.shared.of(length);
     if (tap.reader === undefined || socket.readableLength > 0 || socket.isPaused())
       return socket.push(Buffer.from(record));
     tap.reader(record, false);
     return length < BULK_BYTES || tap.mayGoOn(length);
   };
-  Reflect.set(socket, buffer, memory.shared);
+  Reflect.set(socket, buffer, memory.shared.whole);
   Reflect.set(socket, callback, read);
-  Reflect.apply(useUserBuffer, handle, [memory.shared]);
+  Reflect.apply(useUserBuffer, handle, [memory.shared.whole]);
   tapped(socket, tap);
 }
 

@@ -1,6 +1,7 @@
 /** What all doors for visitors share, and their time-outs. */
 import type { RouteRegistry } from '../routing/registry.ts';
 import type { EdgeCounters } from './counters.ts';
+import type { ResponseHeads } from './sound-response.ts';
 import type { Ticker } from './ticker.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
 import type { TurnQueue } from './turn-queue.ts';
@@ -37,6 +38,7 @@ export const DEFAULT_TIMEOUTS: EdgeTimeouts = {
 export interface EdgeParts {
   readonly registry: RouteRegistry;
   readonly turns: TurnQueue;
+  readonly heads: ResponseHeads;
   readonly ticker: Ticker;
   readonly counters: EdgeCounters;
   readonly limits: VisitorLimits;

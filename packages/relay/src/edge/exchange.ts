@@ -20,7 +20,6 @@ import type { AnswerWriter } from './answer-writer.ts';
 import { countAnswer } from './counters.ts';
 import type { EdgeParts } from './edge-parts.ts';
 import { isSoundFields } from './response-writer.ts';
-import { soundResponse } from './sound-response.ts';
 import { WaitingVisitor } from './waiting.ts';
 
 /** What an exchange wants of the connection it came on, or of the part of it that is its own. */
@@ -68,6 +67,9 @@ const KEPT_BODY_BYTES = 65_536;
 /** Who tries again may meet somebody else. */
 const WORTH_A_SECOND_TRY: ReadonlySet<ErrorCode> = new Set(['SESSION_LOST', 'GOING_AWAY', 'STREAM_REFUSED']);
 
+/** Most requests have no body to keep. */
+const NOTHING_YET: Buffer[] = [];
+
 export class Exchange implements StreamSink {
   readonly #owner: ExchangeOwner;
   readonly #head: RequestHead;
@@ -79,7 +81,7 @@ export class Exchange implements StreamSink {
   #writer: AnswerWriter | undefined;
   #pipe: StreamSink | undefined;
   /** The body so far, while nothing is answered: what one read brought before there was a stream, or little enough. */
-  #kept: Buffer[] | undefined = [];
+  #kept: Buffer[] | undefined = NOTHING_YET;
   #bodyBytes = 0;
   #trailers: Fields | undefined;
   #requestDone = false;
@@ -177,7 +179,8 @@ export class Exchange implements StreamSink {
   body(chunk: Buffer): void {
     this.#owner.parts.counters.bytesUpTotal += chunk.length;
     this.#bodyBytes += chunk.length;
-    this.#kept?.push(chunk);
+    if (this.#kept === NOTHING_YET) this.#kept = [chunk];
+    else this.#kept?.push(chunk);
     const stream = this.#stream;
     if (stream !== undefined) {
       this.#keepLittle();
@@ -213,7 +216,7 @@ export class Exchange implements StreamSink {
     if (this.#answer === 'over') return;
     this.#kept = undefined;
     this.#owner.targetMoved();
-    const response = soundResponse(block);
+    const response = this.#owner.parts.heads.read(block);
     if (response === undefined) {
       this.#nonsense();
       return;
@@ -289,7 +292,7 @@ export class Exchange implements StreamSink {
     }
     this.#stream = stream;
     let hasRoom = true;
-    for (const chunk of this.#kept ?? []) hasRoom = stream.write(chunk);
+    for (const chunk of this.#kept ?? NOTHING_YET) hasRoom = stream.write(chunk);
     this.#keepLittle();
     try {
       if (this.#trailers !== undefined) stream.sendTrailers(encodeFields(this.#trailers));

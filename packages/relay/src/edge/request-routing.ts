@@ -1,6 +1,19 @@
 /** What a request head means to the relay: who is it from, does an agent ask for a carrier, what goes on to the target. */
-import { type ExchangeRequest, type Fields, fieldsOfLines, type RequestHead } from '@porthole/protocol';
-import { forwardableRequestFields, forwardableRequestLines, PlainRequest } from '@porthole/protocol/http1';
+import {
+  type ExchangeRequest,
+  type Fields,
+  fieldsOfLines,
+  requestBlock,
+  requestBlockTail,
+  type RequestHead,
+} from '@porthole/protocol';
+import {
+  forwardableRequestFields,
+  forwardableRequestLines,
+  type PlainFields,
+  PlainRequest,
+  type RequestForwarding,
+} from '@porthole/protocol/http1';
 import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
 import type { VisitorTls } from './visitor-tls.ts';
@@ -18,6 +31,40 @@ export interface VisitorOrigin {
   readonly tls?: VisitorTls | undefined;
 }
 
+/** The requests of one connection as they go on. What follows from fields that came once before is not made again. */
+export class ConnectionRequests {
+  readonly #from: VisitorOrigin;
+  readonly #viaName: string;
+  readonly #trusted: TrustedAddresses;
+  #head: RequestHead | undefined;
+  #request: ExchangeRequest | undefined;
+  #plain: PlainForwarding | undefined;
+
+  /** `viaName`: the name of this relay in `Via`. */
+  constructor(from: VisitorOrigin, viaName: string, trusted: TrustedAddresses) {
+    this.#from = from;
+    this.#viaName = viaName;
+    this.#trusted = trusted;
+  }
+
+  /** Throws LOOP_DETECTED. */
+  of(head: RequestHead): ExchangeRequest {
+    if (head === this.#head) return this.#request as ExchangeRequest;
+    this.#request = this.#make(head);
+    this.#head = head;
+    return this.#request;
+  }
+
+  #make(head: RequestHead): ExchangeRequest {
+    const { isTrusted, tls } = this.#from;
+    if (!(head instanceof PlainRequest) || isTrusted || tls?.clientCert !== undefined)
+      return exchangeRequest(head, this.#from, this.#viaName, this.#trusted);
+    if (this.#plain?.common !== head.common)
+      this.#plain = new PlainForwarding(head.common, this.#from, forwardingOf(this.#from, this.#viaName));
+    return new PlainExchange(head, this.#plain);
+  }
+}
+
 /** Throws LOOP_DETECTED. */
 export function exchangeRequest(
   head: RequestHead,
@@ -26,18 +73,7 @@ export function exchangeRequest(
   trusted: TrustedAddresses,
 ): ExchangeRequest {
   const { address, isTrusted, scheme } = from;
-  const clientCert = from.tls?.clientCert;
-  const forwarding = {
-    visitorAddress: address,
-    scheme,
-    isTrusted,
-    pseudonym: viaName,
-    clientCert,
-    version: from.version,
-  };
-  if (head instanceof PlainRequest && !isTrusted && clientCert === undefined)
-    return new PlainExchange(head, from, forwardableRequestLines(head, forwarding));
-  const fields = forwardableRequestFields(head, forwarding);
+  const fields = forwardableRequestFields(head, forwardingOf(from, viaName));
   const { body } = head;
   return {
     method: head.method,
@@ -51,28 +87,71 @@ export function exchangeRequest(
   };
 }
 
+function forwardingOf({ address, scheme, isTrusted, tls, version }: VisitorOrigin, viaName: string): RequestForwarding {
+  return {
+    visitorAddress: address,
+    scheme,
+    isTrusted,
+    pseudonym: viaName,
+    clientCert: tls?.clientCert,
+    version,
+  };
+}
+
+/** All of a plain request but method and target, as it goes on. */
+class PlainForwarding {
+  readonly common: PlainFields;
+  readonly scheme: string;
+  readonly visitorAddress: string;
+  readonly lines: string;
+  readonly blockTail: string;
+
+  constructor(common: PlainFields, { address, scheme }: VisitorOrigin, forwarding: RequestForwarding) {
+    this.common = common;
+    this.scheme = scheme;
+    this.visitorAddress = address;
+    this.lines = forwardableRequestLines(common, forwarding);
+    this.blockTail = requestBlockTail({
+      scheme,
+      authority: common.authority,
+      visitorAddress: address,
+      bodiless: true,
+      upgrade: false,
+      lines: this.lines,
+    });
+  }
+}
+
 /** A request whose fields are at hand as lines. */
 class PlainExchange implements ExchangeRequest {
   readonly method: string;
   readonly target: string;
-  readonly scheme: string;
-  readonly authority: string;
-  readonly visitorAddress: string;
   readonly bodiless = true;
   readonly upgrade = false;
-  readonly lines: string;
+  readonly block: string;
+  readonly #forwarding: PlainForwarding;
 
-  constructor(head: PlainRequest, { address, scheme }: VisitorOrigin, lines: string) {
-    this.method = head.method;
-    this.target = head.target;
-    this.scheme = scheme;
-    this.authority = head.authority;
-    this.visitorAddress = address;
-    this.lines = lines;
+  constructor({ method, target }: PlainRequest, forwarding: PlainForwarding) {
+    this.method = method;
+    this.target = target;
+    this.block = requestBlock(method, target, forwarding.blockTail);
+    this.#forwarding = forwarding;
+  }
+
+  get scheme(): string {
+    return this.#forwarding.scheme;
+  }
+
+  get authority(): string {
+    return this.#forwarding.common.authority;
+  }
+
+  get visitorAddress(): string {
+    return this.#forwarding.visitorAddress;
   }
 
   get fields(): Fields {
-    return fieldsOfLines(this.lines);
+    return fieldsOfLines(this.#forwarding.lines);
   }
 }
 

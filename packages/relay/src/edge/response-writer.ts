@@ -77,12 +77,13 @@ export class ResponseWriter implements AnswerWriter {
   }
 
   /** The fields go on as they came. */
-  #plainHead({ status, reason, lines }: SoundResponse, length: number, keepAlive: boolean): void {
-    const last = keepAlive ? '\r\n' : 'Connection: close\r\n\r\n';
+  #plainHead(response: SoundResponse, length: number, keepAlive: boolean): void {
     this.#framing = { kind: 'length', length };
     this.#left = length;
     this.#keepAlive = keepAlive;
-    this.#output.text(`HTTP/1.1 ${status} ${reason}\r\n${lines}${last}`);
+    const head = keepAlive ? response.plainHead() : `${response.plainStart()}Connection: close\r\n\r\n`;
+    if (typeof head === 'string') this.#output.text(head);
+    else this.#output.bytes(head);
   }
 
   /** False when there are more bytes than the head announced. */

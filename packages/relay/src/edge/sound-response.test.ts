@@ -1,6 +1,6 @@
 import { encodeResponse } from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
-import { soundResponse } from './sound-response.ts';
+import { ResponseHeads, soundResponse } from './sound-response.ts';
 
 const block = (...fields: string[]): string => encodeResponse({ status: 200, reason: 'OK', fields });
 
@@ -10,7 +10,11 @@ describe('a response from an agent', () => {
       block('Server', 'x: y', 'content-LENGTH', '35', 'X-Empty', '', 'set-cookie', '\xe4=1'),
     );
     expect(response).toMatchObject({ status: 200, reason: 'OK', plainLength: 35 });
-    expect(response?.lines).toBe('Server: x: y\r\ncontent-LENGTH: 35\r\nX-Empty: \r\nset-cookie: \xe4=1\r\n');
+    const head = 'HTTP/1.1 200 OK\r\nServer: x: y\r\ncontent-LENGTH: 35\r\nX-Empty: \r\nset-cookie: \xe4=1\r\n\r\n';
+    // As text the first time, as bytes when it comes again.
+    expect(response?.plainHead()).toBe(head);
+    expect(response?.plainHead()).toEqual(Buffer.from(head, 'latin1'));
+    expect(response?.plainHead()).toEqual(Buffer.from(head, 'latin1'));
     expect(response?.fields).toEqual(['Server', 'x: y', 'content-LENGTH', '35', 'X-Empty', '', 'set-cookie', '\xe4=1']);
   });
 
@@ -59,5 +63,21 @@ describe('a response from an agent', () => {
 
   it('is not made of a field with a line break', () => {
     expect(() => block('a', 'b\r\nc: d')).toThrow(expect.objectContaining({ code: 'ORIGIN_BAD_RESPONSE' }));
+  });
+});
+
+describe('response heads that follow each other', () => {
+  it('are read once when they are the same, and never taken for another', () => {
+    const heads = new ResponseHeads();
+    const blocks = [block('A', 'b', 'Content-Length', '1'), block('A', 'c', 'Content-Length', '1'), 'nonsense'];
+    for (const text of [...blocks, ...blocks, ...blocks.toReversed()]) {
+      const alone = soundResponse(text);
+      const read = heads.read(text);
+      expect(read?.fields).toEqual(alone?.fields);
+      expect(read?.plainLength).toBe(alone?.plainLength);
+      expect(heads.read(text)).toBe(read);
+    }
+    const long = block('A', 'x'.repeat(5_000));
+    expect(heads.read(long)).not.toBe(heads.read(long));
   });
 });

@@ -16,24 +16,59 @@ const PLAIN_BLOCK = new RegExp(`${START}${PLAIN_FIELDS}content-length: (0|[1-9]\
 export class SoundResponse implements ExchangeResponse {
   readonly status: number;
   readonly reason: string;
-  /** The fields as HTTP/1.1 writes them, one a line. */
-  readonly lines: string;
+  readonly #lines: string;
   /** What the only `Content-Length` says, when all fields may go on as they are; otherwise undefined. */
   readonly plainLength: number | undefined;
   #fields: Fields | undefined;
+  #isRepeated = false;
+  #plainHead: Buffer | undefined;
 
   constructor(block: string, parts: RegExpExecArray) {
     const reason = parts[2] as string;
     const length = parts[3];
     this.status = numberOf(parts[1] as string);
     this.reason = reason;
-    this.lines = block.slice(5 + reason.length);
+    this.#lines = block.slice(5 + reason.length);
     this.plainLength = length === undefined ? undefined : numberOf(length);
   }
 
   get fields(): Fields {
-    this.#fields ??= fieldsOfLines(this.lines);
+    this.#fields ??= fieldsOfLines(this.#lines);
     return this.#fields;
+  }
+
+  /** The head for HTTP/1.1 when all fields go on as they are and the connection stays open; latin1. */
+  plainHead(): string | Buffer {
+    if (this.#plainHead !== undefined) return this.#plainHead;
+    const text = `${this.plainStart()}\r\n`;
+    if (this.#isRepeated) return (this.#plainHead = Buffer.from(text, 'latin1'));
+    this.#isRepeated = true;
+    return text;
+  }
+
+  /** The same without the empty line. */
+  plainStart(): string {
+    return `HTTP/1.1 ${this.status} ${this.reason}\r\n${this.#lines}`;
+  }
+}
+
+/** A longer block is not remembered. */
+const MAX_REMEMBERED = 4_096;
+
+/** Reads response heads. Many that follow each other are the same: what was made of the last one is made once. */
+export class ResponseHeads {
+  #block = '';
+  #response: SoundResponse | undefined;
+
+  /** As `soundResponse`. */
+  read(block: string): SoundResponse | undefined {
+    if (block === this.#block) return this.#response;
+    const response = soundResponse(block);
+    if (block.length <= MAX_REMEMBERED) {
+      this.#block = block;
+      this.#response = response;
+    }
+    return response;
   }
 }
 

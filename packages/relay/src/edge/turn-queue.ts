@@ -2,6 +2,7 @@
  * Gathers what is to be written in one turn of the event loop and writes it at the turn's end, one system call per
  * socket: the write call is where a relay's time goes. One queue serves all visitors of the process.
  */
+import { Prefixes } from '@porthole/protocol';
 
 /** Has something to write at the end of the turn. */
 export interface Flushable {
@@ -14,7 +15,7 @@ export class TurnQueue {
   #waiting: Flushable[] = [];
   #running: Flushable[] = [];
   #scheduled = false;
-  #scratch: Buffer | undefined;
+  #scratch: Prefixes | undefined;
   readonly #run = (): void => this.#flushAll();
 
   /** The caller sees to it that it is not queued twice. */
@@ -26,8 +27,8 @@ export class TurnQueue {
   }
 
   /** Memory of 64 KiB to put small pieces together in. Who still needs it after the call must say `keepScratch`. */
-  scratch(): Buffer {
-    this.#scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  scratch(): Prefixes {
+    this.#scratch ??= new Prefixes(Buffer.allocUnsafeSlow(SCRATCH_BYTES));
     return this.#scratch;
   }
 

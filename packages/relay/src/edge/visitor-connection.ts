@@ -21,13 +21,15 @@ import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { h2Preface } from './h2-door.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
 import { RawPipe } from './raw-pipe.ts';
-import { exchangeRequest, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
+import { ConnectionRequests, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
 
 /** Of requests behind the one under way so much is read: a connection that is not read does not tell when it is gone. */
 const MAX_AHEAD_BYTES = 64 * 1024;
+
+const NOTHING = Buffer.alloc(0);
 
 type State =
   /** Between requests: nothing of the next one is here. */
@@ -62,6 +64,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     ['close', () => this.#onClose()],
   ];
   readonly #reader: RequestReader;
+  readonly #requests: ConnectionRequests;
   #state: State = 'idle';
   #exchange: Exchange | undefined;
   /** The head of the exchange under way, for the relay's own answers. */
@@ -99,6 +102,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.output = new VisitorOutput(socket, parts.turns);
     this.output.handTo(this);
     this.#reader = new RequestReader(parts.headLimits, this);
+    this.#requests = new ConnectionRequests(from, parts.viaName, parts.trusted);
     this.#visitorMovedAt = parts.ticker.now;
     this.#targetMovedAt = parts.ticker.now;
   }
@@ -156,8 +160,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
       return;
     }
     this.#state = 'exchange';
-    const { viaName, trusted } = this.parts;
-    const exchange = new Exchange(this, head, exchangeRequest(head, this.#from, viaName, trusted));
+    const exchange = new Exchange(this, head, this.#requests.of(head));
     this.#exchange = exchange;
     counters.exchangesOpen += 1;
     counters.exchangesTotal += 1;
@@ -362,7 +365,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
         }
         const used = this.#reader.feed(rest);
         if (used === 0) throw new PortholeError('INTERNAL');
-        rest = rest.subarray(used);
+        rest = used === rest.length ? NOTHING : rest.subarray(used);
         this.#exchange?.settle();
         if (!this.#speaksHttp) break;
         if (this.#handOver !== undefined) {
