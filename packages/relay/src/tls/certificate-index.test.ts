@@ -62,27 +62,18 @@ describe('CertificateIndex', () => {
     expect(index.size).toBe(5);
   });
 
-  it('chooses among 5,000 certificates within a millisecond at the 99th percentile, the first choices included', () => {
+  // How long a choice takes is a row of the bench.
+  it('chooses among 5,000 certificates by name, each context made once', () => {
     const { keyPem, chainPem } = authority.issue(['many.example'], { pair });
     const index = new CertificateIndex();
-    for (let i = 0; i < 5000; i++)
+    for (let i = 0; i < 5_000; i++)
       index.set({ id: `${i}`, names: [`host-${i}.example`], keyPem, chainPem, notAfterMs: 1 });
-    index.choose('host-0.example');
-    const interruptions = (): number => process.resourceUsage().involuntaryContextSwitches;
-    const times: number[] = [];
-    for (let i = 0; i < 5_000; i++) {
-      // Half of the choices are the first of their name, half go to names in use.
-      const name = `host-${i % 2 === 0 ? i / 2 : (i * 7) % Math.ceil((i + 1) / 3)}.example`;
-      const interruptionsBefore = interruptions();
-      const before = performance.now();
-      index.choose(name);
-      const took = performance.now() - before;
-      // The clock goes on while other programs have this processor.
-      if (interruptions() === interruptionsBefore) times.push(took);
-    }
-    expect(times.length).toBeGreaterThan(2_500);
-    expect(times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)]).toBeLessThan(1);
-    expect(index.contexts).toBeGreaterThan(2400);
+    const names = Array.from({ length: 500 }, (_, i) => `host-${i * 10}.example`);
+    const first = names.map((name) => index.choose(name));
+    expect(new Set(first).size).toBe(names.length);
+    expect(names.map((name) => index.choose(name))).toEqual(first);
+    expect(index.contexts).toBe(names.length);
+    expect(index.choose('host-5000.example')).toBeUndefined();
   });
 
   it('swaps a certificate under a server without touching its connections', async () => {
