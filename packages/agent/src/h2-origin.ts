@@ -56,7 +56,8 @@ export class H2Origin implements Origin {
   #wantsH2(request: ExchangeRequest): boolean {
     if (request.upgrade) return false;
     if (this.#options.always) return true;
-    return isGrpc(request.fields) && performance.now() >= this.#notBefore;
+    // Calls of gRPC are POSTs; of other requests the fields need not be taken apart.
+    return request.method === 'POST' && isGrpc(request.fields) && performance.now() >= this.#notBefore;
   }
 
   #insteadOf(request: ExchangeRequest, stream: Stream): StreamSink | undefined {
