@@ -255,6 +255,43 @@ describe('turns', () => {
     expect(batch.indexOf('urgent')).toBeLessThan(1_024);
   });
 
+  it('keeps the queue of a bulk transfer short while somebody else has small things to say, on a short line', () => {
+    const pair = new SessionPair();
+    const bulk = pair.relay.open('bulk', false);
+    const small = pair.relay.open('small', false);
+    const chunk = bytesOf(65_536);
+    const onTheLine: Buffer[] = [];
+    let answers: Buffer[] = [];
+    /** Most bytes under way in the second half of `forMs`, on a line that takes eight chunks a millisecond. */
+    const run = (forMs: number, isShared: boolean): number => {
+      let most = 0;
+      for (let ms = 0; ms < forMs; ms += 1) {
+        pair.time += 1;
+        for (const answer of answers) pair.relay.lane.receive(answer);
+        while (bulk.stream.write(chunk));
+        if (isShared) small.stream.write(bytesOf(64));
+        for (let pulls = 0; pulls < 64 && pair.relay.lane.wantsWrite; pulls += 1) {
+          onTheLine.push(...pair.relay.lane.pull(262_144, false));
+          while (bulk.stream.write(chunk));
+        }
+        if (ms > forMs / 2) most = Math.max(most, pair.relay.lane.unackedBytes);
+        let room = 8 * chunk.length;
+        while (onTheLine.length > 0 && room > 0) {
+          const bytes = onTheLine.shift() as Buffer;
+          room -= bytes.length;
+          pair.agent.lane.receive(bytes);
+        }
+        pair.agent.lane.acknowledge();
+        answers = pair.agent.lane.pull(262_144, false);
+      }
+      return most;
+    };
+    const alone = run(2_000, false);
+    const shared = run(2_000, true);
+    expect(shared).toBeLessThan(alone / 2);
+    expect(run(2_000, false)).toBeGreaterThan(shared * 2);
+  });
+
   it('gives bulk transfers equal shares', () => {
     const pair = new SessionPair();
     pair.settle();

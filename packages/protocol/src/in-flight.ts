@@ -13,8 +13,10 @@ const GAIN = 1.5;
 const STARTUP_GAIN = 2.5;
 const STARTUP_GROWTH = 1.25;
 const STARTUP_ROUNDS = 3;
-/** Below this a round trip is event-loop time rather than line; a queue this short disturbs nobody. */
+/** Below this a round trip is event-loop time rather than line, and a lane on its own needs a queue so long to be busy. */
 const MIN_ROUND_TRIP_MS = 4;
+/** Where others wait behind bulk transfers, those may stand in their way for so long, and lose some speed on short lines. */
+const SHARED_ROUND_TRIP_MS = 0.25;
 const RATE_WINDOW_ROUND_TRIPS = 10;
 const RATE_WINDOW_MIN_MS = 500;
 /** A shortest round trip older than this is measured again, with the line half empty for a moment. */
@@ -32,6 +34,7 @@ interface Mark {
 
 export class InFlightCap {
   #cap = IN_FLIGHT_FLOOR_BYTES;
+  #sharedCap = IN_FLIGHT_FLOOR_BYTES;
   #minRttMs = Number.POSITIVE_INFINITY;
   #minRttAt = 0;
   #acked: number;
@@ -58,6 +61,11 @@ export class InFlightCap {
 
   get capBytes(): number {
     return this.#cap;
+  }
+
+  /** The cap for bulk transfers while others share the lane with them. */
+  get sharedCapBytes(): number {
+    return this.#sharedCap;
   }
 
   /** Shortest round trip seen lately, in milliseconds; Infinity before the first. */
@@ -98,7 +106,9 @@ export class InFlightCap {
     if (mark === undefined) return;
     this.onRoundTrip(now - mark.sentAt, now);
     this.#onRateSample(mark, position, now);
-    this.#cap = this.#computeCap(now);
+    const gain = this.#gain(now);
+    this.#cap = this.#capFor(MIN_ROUND_TRIP_MS, gain);
+    this.#sharedCap = this.#capFor(SHARED_ROUND_TRIP_MS, gain);
   }
 
   /** A round trip measured by a ping, or by an acknowledgement. */
@@ -144,14 +154,17 @@ export class InFlightCap {
     }
   }
 
-  #computeCap(now: number): number {
-    const roundTrip = Math.max(MIN_ROUND_TRIP_MS, this.#minRttMs);
-    const product = this.rate * roundTrip;
+  #gain(now: number): number {
     if (this.#minRttMs > MIN_ROUND_TRIP_MS && this.#probeUntil === 0 && now - this.#minRttAt > ROUND_TRIP_STALE_MS) {
       this.#probeUntil = now + Math.max(PROBE_MIN_MS, 2 * this.#minRttMs);
       this.#probeMinMs = Number.POSITIVE_INFINITY;
     }
-    const gain = this.#probeUntil > now ? 0.5 : this.#startupFlatRounds < STARTUP_ROUNDS ? STARTUP_GAIN : GAIN;
+    if (this.#probeUntil > now) return 0.5;
+    return this.#startupFlatRounds < STARTUP_ROUNDS ? STARTUP_GAIN : GAIN;
+  }
+
+  #capFor(leastRoundTripMs: number, gain: number): number {
+    const product = this.rate * Math.max(leastRoundTripMs, this.#minRttMs);
     return Math.min(IN_FLIGHT_LIMIT_BYTES, Math.max(IN_FLIGHT_FLOOR_BYTES, gain * product));
   }
 }

@@ -212,8 +212,8 @@ export class Lane implements FrameSink, StreamLane {
     )
       return true;
     const unacked = this.#replay.unackedBytes;
-    const cap = this.#inFlight.capBytes;
-    return unacked < cap + QUIET_ALLOWANCE_BYTES ? this.#turns.waits(unacked < cap) : false;
+    if (unacked >= this.#inFlight.capBytes + QUIET_ALLOWANCE_BYTES) return false;
+    return this.#turns.waits(unacked < this.#bulkCap(this.#owner.now()));
   }
 
   /**
@@ -231,14 +231,19 @@ export class Lane implements FrameSink, StreamLane {
     this.#emitMessages(batch);
     this.#turns.emitUrgent(batch);
     const writable: SessionStream[] = [];
-    const cap = this.#inFlight.capBytes - this.#replay.unackedBytes;
-    this.#turns.emit(batch, Math.min(maxBytes, cap + QUIET_ALLOWANCE_BYTES), Math.min(maxBytes, cap), now, writable);
+    const unacked = this.#replay.unackedBytes;
+    const quietLimit = Math.min(maxBytes, this.#inFlight.capBytes + QUIET_ALLOWANCE_BYTES - unacked);
+    this.#turns.emit(batch, quietLimit, Math.min(maxBytes, this.#bulkCap(now) - unacked), now, writable);
     this.#held = this.#turns.waits(true);
     const sentBefore = this.#replay.end;
     const buffers = batch.finish(this.#keep);
     if (this.#replay.end > sentBefore) this.#inFlight.onSent(this.#replay.end, this.#held, now);
     for (const stream of writable) this.#owner.onWritable(stream);
     return buffers;
+  }
+
+  #bulkCap(now: number): number {
+    return this.#turns.isShared(now) ? this.#inFlight.sharedCapBytes : this.#inFlight.capBytes;
   }
 
   /** Gives memory back while the lane is idle. */

@@ -36,6 +36,9 @@ class Ring {
   }
 }
 
+/** So long after somebody quiet had his turn others like him are expected. */
+const SHARED_MS = 500;
+
 /** So many that are over may stand in a queue that nobody takes from, and as many as there are others. */
 const KEPT_OVER = 1_024;
 
@@ -45,6 +48,14 @@ export class Turns {
   readonly #bulk = new Ring();
   /** Streams that ended while they were waiting for their turn. */
   #over = 0;
+  /** Who was quiet last, and when. */
+  #quietId = 0;
+  #quietAt = Number.NEGATIVE_INFINITY;
+
+  /** Whether bulk transfers have the lane to share with others, whom a long queue would keep waiting. */
+  isShared(now: number): boolean {
+    return now - this.#quietAt < SHARED_MS;
+  }
 
   /** CREDIT and RESET frames that wait. */
   get urgentCount(): number {
@@ -98,6 +109,13 @@ export class Turns {
       stream.queued = false;
       if (stream.over) this.#over -= 1;
       if (!stream.sendable) continue;
+      if (ring === this.#quiet) {
+        this.#quietId = stream.id;
+        this.#quietAt = now;
+      } else if (stream.id === this.#quietId) {
+        // It was the beginning of this transfer.
+        this.#quietAt = Number.NEGATIVE_INFINITY;
+      }
       // Nobody else waits, so that nobody is kept waiting by a longer frame.
       const quantum = this.waits(true) ? DATA_PAYLOAD_BYTES : MAX_PAYLOAD_BYTES;
       if (stream.emit(batch, quantum, now)) writable.push(stream);

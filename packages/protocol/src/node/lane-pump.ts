@@ -16,7 +16,7 @@ const LOOKS_PER_HEARTBEAT = 4;
 const SILENT_HEARTBEATS = 2 - 1 / LOOKS_PER_HEARTBEAT;
 const PULL_BYTES = 262_144;
 /** After this many additions in one turn, what there is goes out without waiting for the turn's end. */
-const EARLY_FLUSH_WANTS = 8;
+const EARLY_FLUSH_WANTS = 24;
 
 /**
  * Moves frames between one lane and one carrier until the carrier dies or `stop` is called. Frames of one event-loop
