@@ -40,6 +40,8 @@ export class RequestStarts {
   readonly #rewriting: HostRewriting | undefined;
   /** What stands behind the target in the heads of plain requests. */
   readonly #tails = new WeakMap<RequestRest, string>();
+  #lastRequest: SoundRequest | undefined;
+  #lastStart: RequestStart | undefined;
 
   constructor(rewriting: HostRewriting | undefined) {
     this.#rewriting = rewriting;
@@ -47,11 +49,16 @@ export class RequestStarts {
 
   /** As `requestStart`, with the Host as the tunnel's mode wants it. */
   of(request: ExchangeRequest): RequestStart {
-    if (request instanceof SoundRequest && request.rest.isPlain) {
-      const tail = this.#tails.get(request.rest) ?? this.#makeTail(request.rest);
-      return { head: `${request.method} ${request.target}${tail}`, framing: NONE };
-    }
+    if (request instanceof SoundRequest && request.rest.isPlain) return this.#ofPlain(request);
     return requestStart(request, this.#rewriting?.requestFields(request) ?? request.fields);
+  }
+
+  #ofPlain(request: SoundRequest): RequestStart {
+    if (request === this.#lastRequest && this.#lastStart !== undefined) return this.#lastStart;
+    const tail = this.#tails.get(request.rest) ?? this.#makeTail(request.rest);
+    this.#lastStart = { head: `${request.method} ${request.target}${tail}`, framing: NONE };
+    this.#lastRequest = request;
+    return this.#lastStart;
   }
 
   #makeTail(rest: RequestRest): string {

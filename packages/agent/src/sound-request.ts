@@ -88,9 +88,21 @@ const MAX_REMEMBERED_LENGTH = 4_096;
 /** Reads the requests of a session. A visitor who asks again mostly says the same with another target: that is read once. */
 export class SoundRequests {
   readonly #rests = new Map<string, RequestRest>();
+  #lastBlock = '';
+  #last: SoundRequest | undefined;
 
   /** Undefined for a block that no relay makes of a visitor's request. */
   read(block: string): SoundRequest | undefined {
+    if (block === this.#lastBlock) return this.#last;
+    const request = this.#read(block);
+    if (block.length <= MAX_REMEMBERED_LENGTH) {
+      this.#lastBlock = block;
+      this.#last = request;
+    }
+    return request;
+  }
+
+  #read(block: string): SoundRequest | undefined {
     const restAt = block.indexOf('\0', block.indexOf('\0') + 1) + 1;
     const line = REQUEST_LINE.exec(block.slice(0, restAt));
     if (line === null) return undefined;
