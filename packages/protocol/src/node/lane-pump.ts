@@ -15,8 +15,11 @@ export interface PumpEvents {
 const LOOKS_PER_HEARTBEAT = 4;
 const SILENT_HEARTBEATS = 2 - 1 / LOOKS_PER_HEARTBEAT;
 const PULL_BYTES = 262_144;
-/** After this many additions in one turn, what there is goes out without waiting for the turn's end. */
-const EARLY_FLUSH_WANTS = 24;
+/**
+ * After this many additions in one turn, what there is goes out without waiting for the turn's end, so that the other
+ * end works on it while this one makes the next; and again after twice as many more, and so on: each costs a write.
+ */
+const FIRST_PART = 16;
 
 /**
  * Moves frames between one lane and one carrier until the carrier dies or `stop` is called. Frames of one event-loop
@@ -30,6 +33,7 @@ export class LanePump implements CarrierReceiver {
   readonly #flush = (): void => this.#onFlush();
   readonly #turnEnd = (): void => {
     this.#flushScheduled = false;
+    this.#part = FIRST_PART;
     this.#onFlush();
   };
   readonly #heartbeat: NodeJS.Timeout;
@@ -38,6 +42,8 @@ export class LanePump implements CarrierReceiver {
   #flushScheduled = false;
   /** How often something was added since the last flush. */
   #wants = 0;
+  /** After how many it is time for the next one. */
+  #part = FIRST_PART;
   #blocked = false;
   #stopped = false;
   #lastReceived: number;
@@ -78,8 +84,9 @@ export class LanePump implements CarrierReceiver {
   wantWrite(): void {
     if (this.#blocked || this.#stopped) return;
     this.#wants += 1;
-    // A long turn goes out in parts, so that the other end works on the first while this one makes the next.
-    if (this.#wants === EARLY_FLUSH_WANTS || this.#lane.hurries) process.nextTick(this.#flush);
+    const isPartFull = this.#wants === this.#part;
+    if (isPartFull) this.#part *= 2;
+    if (isPartFull || this.#lane.hurries) process.nextTick(this.#flush);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     setImmediate(this.#turnEnd);
