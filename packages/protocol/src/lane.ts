@@ -63,6 +63,7 @@ export class Lane implements FrameSink, StreamLane {
   #messages: Buffer[] = [];
   #messageBytes = 0;
   #ackSent = 0;
+  #ackSentAt = 0;
   #ackDue = false;
   #pingDue = false;
   #pingSentAt = 0;
@@ -100,6 +101,11 @@ export class Lane implements FrameSink, StreamLane {
   /** Bytes were processed whose acknowledgement waits for something to ride with, at most `ACK_DELAY_MS`. */
   get ackPending(): boolean {
     return this.#attached && this.#reader.position > this.#ackSent;
+  }
+
+  /** When the last acknowledgement was put into what `pull` returned: what waits now came after it. */
+  get ackSentAt(): number {
+    return this.#ackSentAt;
   }
 
   /** There is enough for a write of its own: `pull` as soon as possible. */
@@ -288,6 +294,7 @@ export class Lane implements FrameSink, StreamLane {
     if (this.#ackDue || (rides && this.#reader.position > this.#ackSent)) {
       this.#ackDue = false;
       this.#ackSent = this.#reader.position;
+      this.#ackSentAt = now;
       batch.numberFrame(FRAME.ack, 0, this.#ackSent);
     }
     if (this.#pongDue !== undefined) {

@@ -132,8 +132,7 @@ export class LanePump implements CarrierReceiver {
       );
       return chunk.length;
     }
-    if (this.#ackTimer === undefined && this.#lane.ackPending)
-      this.#ackTimer = setTimeout(() => this.#onAckDue(), ACK_DELAY_MS);
+    if (this.#ackTimer === undefined && this.#lane.ackPending) this.#awaitRide(ACK_DELAY_MS);
     return handedOn;
   }
 
@@ -159,9 +158,18 @@ export class LanePump implements CarrierReceiver {
     else if (this.#lane.wantsWrite) this.wantWrite();
   }
 
+  /** Something to send may take the acknowledgement along. */
+  #awaitRide(forMs: number): void {
+    this.#ackTimer = setTimeout(() => this.#onAckDue(), forMs);
+  }
+
   #onAckDue(): void {
     this.#ackTimer = undefined;
-    if (!this.#stopped) this.#lane.acknowledge();
+    if (this.#stopped || !this.#lane.ackPending) return;
+    const leftMs = ACK_DELAY_MS - (monotonicNow() - this.#lane.ackSentAt);
+    if (leftMs < 1) this.#lane.acknowledge();
+    // One was sent since, and what has come after it has not waited for so long.
+    else this.#awaitRide(leftMs);
   }
 
   #onTick(): void {
