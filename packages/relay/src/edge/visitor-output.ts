@@ -12,7 +12,7 @@ const JOIN_BYTES = 16 * 1024;
 /** Of more than that, pieces up to this size are copied together with their neighbours; the others are written as they are. */
 const JOIN_PIECE_BYTES = 2 * 1024;
 /** What has gathered up to this size is written before the turn's end, while it is still in the processor's cache. */
-const EARLY_FLUSH_BYTES = 60 * 1024;
+const EARLY_FLUSH_BYTES = 124 * 1024;
 /** What one write takes, or one piece more than that. */
 const MAX_WRITE_BYTES = 512 * 1024;
 
