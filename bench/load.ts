@@ -15,8 +15,16 @@ export interface WrkOutcome {
   readonly p99Ms: number;
 }
 
-export async function wrk(place: Place, path: string, connections: number, seconds: number): Promise<WrkOutcome> {
+/** `script`: a file in Lua that makes the requests, instead of `path`. */
+export async function wrk(
+  place: Place,
+  path: string,
+  connections: number,
+  seconds: number,
+  script?: string,
+): Promise<WrkOutcome> {
   const args = [
+    ...(script === undefined ? [] : ['-s', script]),
     '-t1',
     `-c${connections}`,
     `-d${seconds}s`,

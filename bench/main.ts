@@ -7,6 +7,7 @@ import { isReached, machine, table, type Row } from './report.ts';
 import { makeCertificate } from './certificate.ts';
 import { DEFAULT_SCALE, type Paths, QUICK_SCALE, type RowKind, type Setting } from './row-kind.ts';
 import { ROWS } from './rows.ts';
+import { BARE, openBare } from './topologies/bare.ts';
 import { direct, startOrigin, twoNginx } from './topologies/nginx.ts';
 import { otherTunnels } from './topologies/others.ts';
 import { porthole } from './topologies/porthole.ts';
@@ -51,6 +52,7 @@ async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<
   const startedAt = Date.now();
   const origin = await startOrigin(bench);
   const near = await openAll(TOPOLOGIES, bench, origin, 0);
+  let bare: Paths | undefined;
   let far: Promise<Paths> | undefined;
   let secure: Promise<Paths> | undefined;
   const setting: Setting = {
@@ -58,6 +60,7 @@ async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<
     origin,
     scale: options.quick ? QUICK_SCALE : DEFAULT_SCALE,
     paths: near,
+    pathsAndBare: async () => (bare ??= new Map([...near, [BARE, await openBare(bench, origin)]])),
     farPaths: () => (far ??= openAll(TOPOLOGIES, bench, origin, ONE_WAY_MS)),
     securePaths: () => (secure ??= openSecure(bench, origin)),
   };

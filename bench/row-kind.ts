@@ -32,6 +32,8 @@ export interface Setting {
   readonly scale: Scale;
   /** Opened paths by competitor, without a delay line. */
   readonly paths: Paths;
+  /** The same and the bare pair, which is for small requests only. */
+  readonly pathsAndBare: () => Promise<Paths>;
   /** The same over a line of 50 ms each way. */
   readonly farPaths: () => Promise<Paths>;
   /** With TLS on both public legs. */
@@ -52,8 +54,8 @@ export function competitors(paths: Paths, measure: (path: Path, name: string) =>
 export interface RequestRate {
   readonly name: string;
   readonly title: string;
-  /** Times two nginx. */
-  readonly atLeast: number;
+  /** Times two nginx; absent: for information. */
+  readonly atLeast?: number;
   readonly paths: (setting: Setting) => Paths | Promise<Paths>;
   /** Requests per second. */
   readonly measure: (to: Path, seconds: number) => Promise<number>;
@@ -71,7 +73,8 @@ export function requestRate({ name, title, atLeast, paths, measure }: RequestRat
         competitors(all, (to) => measure(to, seconds)),
         rounds,
       );
-      return { title, unit: 'requests/s', values, digits: 0, target: { kind: 'ratio', atLeast } };
+      const target: Row['target'] = atLeast === undefined ? { kind: 'none' } : { kind: 'ratio', atLeast };
+      return { title, unit: 'requests/s', values, digits: 0, target };
     },
   };
 }

@@ -1,5 +1,6 @@
 /** The rows of the table: what is measured, how long, and what must be reached. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { download, probe, slowReader, upload, wrk, type Place } from './load.ts';
 import { openHandles, residentBytes, type Workbench } from './processes.ts';
 import { inTurns, percentile } from './rounds.ts';
@@ -16,10 +17,20 @@ function smallRequests(name: string, title: string, path: string, connections: n
     name,
     title,
     atLeast,
-    paths: (setting) => setting.paths,
+    paths: (setting) => (path === '/small' ? setting.pathsAndBare() : setting.paths),
     measure: async (to, seconds) => (await wrk(to.files, path, connections, seconds)).requestsPerSecond,
   });
 }
+
+const VARIED = fileURLToPath(new URL('varied.lua', import.meta.url));
+
+/** Nothing that is remembered of a request or an answer is of use for the next. */
+const variedRow = requestRate({
+  name: 'varied-64',
+  title: '35 bytes, 64 connections, no two requests or answers alike',
+  paths: (setting) => setting.paths,
+  measure: async (to, seconds) => (await wrk(to.files, '/', 64, seconds, VARIED)).requestsPerSecond,
+});
 
 const downloadRow: RowKind = {
   name: 'download',
@@ -229,6 +240,7 @@ function sum(values: readonly number[]): number {
 export const ROWS: readonly RowKind[] = [
   smallRequests('small-64', '35 bytes, 64 connections', '/small', 64, 1.2),
   smallRequests('small-256', '35 bytes, 256 connections', '/small', 256, 1.2),
+  variedRow,
   smallRequests('10k-64', '10 kB, 64 connections', '/10k', 64, 1.2),
   smallRequests('single', '35 bytes, one at a time', '/small', 1, 1),
   downloadRow,

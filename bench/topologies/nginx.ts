@@ -25,6 +25,7 @@ export async function startOrigin(bench: Workbench): Promise<Origin> {
       listen 127.0.0.1:${filesPort} backlog=4096;
       root ${bench.folder};
       location = /small { default_type text/plain; return 200 "${SMALL_ANSWER}"; }
+      location /varied { default_type text/plain; add_header X-Request-Id $request_id; return 200 "${SMALL_ANSWER}"; }
     }`,
     'open_file_cache max=16;',
   );

@@ -3,7 +3,6 @@
  * of it, without a copy; whoever has done with some says `release`. Who never says so keeps the memory, and new memory
  * takes its place: forgetting costs speed, never bytes.
  */
-
 import { Prefixes } from './prefixes.ts';
 
 /** One read's worth, and what everything is made of: with a frame's header, 64 KiB. */
