@@ -15,8 +15,8 @@ export interface Scale {
 }
 
 export const DEFAULT_SCALE: Scale = {
-  seconds: 5,
-  rounds: 3,
+  seconds: 3,
+  rounds: 5,
   bulk: '1g',
   crowd: 1_000,
   visitors: 10_000,

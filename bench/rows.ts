@@ -90,7 +90,7 @@ const sharedRow: RowKind = {
       console.error(`  ${name}: p99 ${idle.toFixed(2)} ms idle, ${busy.toFixed(2)} ms shared`);
       return busy / idle;
     };
-    const values = await inTurns(competitors(tunnels, slowdown), scale.rounds);
+    const values = await inTurns(competitors(tunnels, slowdown), Math.min(3, scale.rounds));
     return {
       title: 'p99 of small requests beside two downloads and a stalled reader, to idle',
       unit: 'times',
@@ -152,7 +152,7 @@ const slowVisitorsRow: RowKind = {
     const readers = Array.from({ length: SLOW_VISITORS }, () => slowReader(place, '/4g', SLOW_BYTES_PER_SECOND));
     let relayMost = 0;
     let agentMost = 0;
-    for (let second = 0; second < scale.seconds * 4; second += 1) {
+    for (let second = 0; second < scale.seconds * 6; second += 1) {
       await delay(1_000);
       relayMost = Math.max(relayMost, residentBytes(relay.program.pid) - relayBefore);
       agentMost = Math.max(agentMost, residentBytes(agent.pid) - agentBefore);
