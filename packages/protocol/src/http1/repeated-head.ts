@@ -5,7 +5,7 @@
 import type { HeadLimits } from './limits.ts';
 import { SHORTEST_LINE } from './head-patterns.ts';
 import { LF } from './octets.ts';
-import { PlainRequest, requestAfter } from './plain-request.ts';
+import { type PlainRequest, requestAfter } from './plain-request.ts';
 
 /** Longer ones are read again; so that what is kept of a connection stays small. */
 const MAX_LINE_BYTES = 1_024;
