@@ -14,6 +14,8 @@ const NAME = 'shop.tunnel.test';
 const SECTIONS = scaled(['--protocols'], ['--protocols', '--standard', '--fs', '--vulnerable']);
 /** Debian's package calls it by its name without the ending. */
 const PROGRAM = 'testssl';
+/** What it says of the openssl it uses itself, which need not have the ciphers of GOST. */
+const OWN_OPENSSL = 'engine_problem';
 const TIME_LIMIT_MS = 240_000;
 
 interface Finding {
@@ -52,8 +54,8 @@ describe.skipIf(missing(PROGRAM))('testssl.sh', () => {
       expect(said.get('TLS1_3')).toMatch(/^offered/);
       expect(said.get('TLS1_1')).toBe('not offered');
       expect(said.get('ALPN_HTTP2')).toBe('h2');
-      const bad = findings.filter(({ severity }) => !['OK', 'INFO', 'DEBUG'].includes(severity));
-      expect(bad).toEqual([]);
+      const ofRelay = findings.filter(({ id }) => id !== OWN_OPENSSL);
+      expect(ofRelay.filter(({ severity }) => !['OK', 'INFO', 'DEBUG'].includes(severity))).toEqual([]);
     },
     TIME_LIMIT_MS,
   );
