@@ -83,6 +83,17 @@ describe('a request from a relay', () => {
   });
 });
 
+it('is copied whole by who changes part of it', () => {
+  const over = { upgrade: true, fields: ['A', 'b'] };
+  // As the origins of applications see it: an object like any other.
+  const sound: ExchangeRequest | undefined = soundRequest(block(over));
+  if (sound === undefined) throw new Error('refused');
+  const { fields: _, ...rest } = REQUEST;
+  expect({ ...sound, fields: ['C', 'd'] }).toMatchObject({ ...rest, upgrade: true, fields: ['C', 'd'] });
+  sound.fields.push('more', '');
+  expect(sound.fields).toEqual(['A', 'b']);
+});
+
 describe('requests of one session', () => {
   it('say the same whatever came before them', () => {
     const requests = new SoundRequests();
@@ -102,7 +113,9 @@ describe('requests of one session', () => {
     expect(requests.read(block({}))?.rest).toBe(first?.rest);
     for (let i = 0; i < 300; i++) requests.read(block({ fields: ['A', String(i)] }));
     expect(requests.read(block({}))?.rest).not.toBe(first?.rest);
-    const long = block({ fields: ['A', 'x'.repeat(5_000)] });
-    expect(requests.read(long)?.rest).not.toBe(requests.read(long)?.rest);
+    for (const long of [block({ fields: ['A', 'x'.repeat(5_000)] }), block({ target: `/${'x'.repeat(5_000)}` })]) {
+      requests.read(long);
+      expect(requests.read(long)).not.toBe(requests.read(long));
+    }
   });
 });

@@ -43,45 +43,35 @@ export class RequestRest {
   }
 }
 
+/** Its properties are its own, so that whoever copies it copies all of it. */
 export class SoundRequest implements ExchangeRequest {
   readonly method: string;
   readonly target: string;
+  readonly scheme: string;
+  readonly authority: string;
+  readonly visitorAddress: string;
+  readonly bodiless: boolean;
+  readonly upgrade: boolean;
   readonly rest: RequestRest;
-  #fields: Fields | undefined;
 
   constructor(method: string, target: string, rest: RequestRest) {
     this.method = method;
     this.target = target;
+    this.scheme = rest.scheme;
+    this.authority = rest.authority;
+    this.visitorAddress = rest.visitorAddress;
+    this.bodiless = rest.bodiless;
+    this.upgrade = rest.upgrade;
     this.rest = rest;
   }
 
-  get scheme(): string {
-    return this.rest.scheme;
-  }
-
-  get authority(): string {
-    return this.rest.authority;
-  }
-
-  get visitorAddress(): string {
-    return this.rest.visitorAddress;
-  }
-
-  get bodiless(): boolean {
-    return this.rest.bodiless;
-  }
-
-  get upgrade(): boolean {
-    return this.rest.upgrade;
-  }
-
+  /** Made anew each time: the request may be remembered, and whoever is given the fields may change them. */
   get fields(): Fields {
-    this.#fields ??= fieldsOfLines(this.rest.lines);
-    return this.#fields;
+    return fieldsOfLines(this.rest.lines);
   }
 }
 
-/** What is remembered: so many, none longer than so much text. */
+/** What is remembered: so many, none of a longer block, all of which it would keep. */
 const MAX_REMEMBERED = 256;
 const MAX_REMEMBERED_LENGTH = 4_096;
 
@@ -107,16 +97,16 @@ export class SoundRequests {
     const line = REQUEST_LINE.exec(block.slice(0, restAt));
     if (line === null) return undefined;
     const text = block.slice(restAt);
-    const rest = this.#rests.get(text) ?? this.#readRest(text);
+    const rest = this.#rests.get(text) ?? this.#readRest(text, block.length <= MAX_REMEMBERED_LENGTH);
     return rest === undefined ? undefined : new SoundRequest(line[1] as string, line[2] as string, rest);
   }
 
-  #readRest(text: string): RequestRest | undefined {
+  #readRest(text: string, isToRemember: boolean): RequestRest | undefined {
     const plain = PLAIN_REST.exec(text);
     const parts = plain ?? REQUEST_REST.exec(text);
     if (parts === null) return undefined;
     const rest = new RequestRest(text, parts, plain !== null);
-    if (text.length > MAX_REMEMBERED_LENGTH) return rest;
+    if (!isToRemember) return rest;
     if (this.#rests.size >= MAX_REMEMBERED) this.#rests.clear();
     this.#rests.set(text, rest);
     return rest;

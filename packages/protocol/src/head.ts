@@ -52,10 +52,12 @@ export interface RawOpening {
 
 export function encodeRequest(request: ExchangeRequest): string {
   if (request.block !== undefined) return request.block;
+  const { method, target, scheme, authority, visitorAddress, bodiless, upgrade } = request;
+  const lines = fieldLines(request.fields);
   return requestBlock(
-    request.method,
-    request.target,
-    requestBlockTail({ ...request, lines: fieldLines(request.fields) }),
+    method,
+    target,
+    requestBlockTail({ scheme, authority, visitorAddress, bodiless, upgrade, lines }),
   );
 }
 

@@ -50,9 +50,12 @@ export class ConnectionRequests {
   /** Throws LOOP_DETECTED. */
   of(head: RequestHead): ExchangeRequest {
     if (head === this.#head) return this.#request as ExchangeRequest;
-    this.#request = this.#make(head);
-    this.#head = head;
-    return this.#request;
+    const request = this.#make(head);
+    // No other comes twice, and those that are remembered are small.
+    const mayComeAgain = head instanceof PlainRequest;
+    this.#head = mayComeAgain ? head : undefined;
+    this.#request = mayComeAgain ? request : undefined;
+    return request;
   }
 
   #make(head: RequestHead): ExchangeRequest {
