@@ -89,10 +89,12 @@ export class RequestReader {
     if (this.#stage !== 'head') return at;
     if (this.#pending.length > 0) return this.#continueHead(chunk, at);
     const repeated = this.#repeated;
-    const knownEnd = repeated === undefined ? -1 : repeated.endOf(chunk, at);
-    if (knownEnd !== -1) {
-      this.#finishHead((repeated as RepeatedHead).request);
-      return knownEnd;
+    if (repeated !== undefined) {
+      const knownEnd = repeated.endOf(chunk, at);
+      if (knownEnd !== -1) {
+        this.#finishHead(repeated.request);
+        return knownEnd;
+      }
     }
     const end = endOfHead(chunk, at, this.#grammar.maxHeadBytes);
     if (end === -1) return this.#continueHead(chunk, at);
