@@ -33,6 +33,8 @@ export const HEADER_BYTES = 8;
 export const MAX_PAYLOAD_BYTES = 65_535;
 /** A stream's turn while others wait: with its header it fills one TLS record (16,384 bytes). */
 export const DATA_PAYLOAD_BYTES = 16_376;
+/** A stream's turn while nobody waits, and with a header the frame of a bulk transfer. */
+export const LONE_PAYLOAD_BYTES = 4 * DATA_PAYLOAD_BYTES;
 /** Credit that a new stream has in both directions before any CREDIT frame. */
 export const INITIAL_WINDOW_BYTES = 262_144;
 /** Payload limit of MESSAGE and handshake frames. */

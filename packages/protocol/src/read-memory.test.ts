@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BLOCK_BYTES, ReadMemory, release } from './read-memory.ts';
+import { BLOCK_BYTES, LARGE_BLOCK_BYTES, ReadMemory, release } from './read-memory.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
 
 /** Memory whose new blocks are counted. */
@@ -49,6 +49,17 @@ describe('read memory', () => {
     const later = [memory.take(), memory.take(), memory.take()];
     for (const each of later) expect([read.buffer, other.buffer, kept.buffer].includes(each.buffer)).toBe(false);
     expect(kept.equals(Buffer.alloc(10_000, 2))).toBe(true);
+  });
+
+  it('comes in two sizes, each used again for its own', () => {
+    const memory = new ReadMemory();
+    const [small, large] = [memory.take(1_000), memory.take(BLOCK_BYTES + 1)];
+    expect([small.length, small.buffer.byteLength]).toEqual([1_000, BLOCK_BYTES]);
+    expect([large.length, large.buffer.byteLength]).toEqual([BLOCK_BYTES + 1, LARGE_BLOCK_BYTES]);
+    release(small, BLOCK_BYTES);
+    release(large, LARGE_BLOCK_BYTES);
+    expect(memory.take(LARGE_BLOCK_BYTES).buffer).toBe(large.buffer);
+    expect(memory.take().buffer).toBe(small.buffer);
   });
 
   it('takes no notice of memory from elsewhere', () => {

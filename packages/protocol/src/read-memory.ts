@@ -3,12 +3,15 @@
  * of it, without a copy; whoever has done with some says `release`. Who never says so keeps the memory, and new memory
  * takes its place: forgetting costs speed, never bytes.
  */
+import { HEADER_BYTES, LONE_PAYLOAD_BYTES } from './frame.ts';
 import { Prefixes } from './prefixes.ts';
 
-/** One read's worth, and what everything is made of: with a frame's header, 64 KiB. */
-export const BLOCK_BYTES = 65_528;
-/** So much memory waits for the next read at most; what bursts have needed beyond is given back. */
-const MAX_FREE_BLOCKS = 256;
+/** What one read takes at most: a frame of a bulk transfer with its header. */
+export const BLOCK_BYTES = HEADER_BYTES + LONE_PAYLOAD_BYTES;
+/** And of those who make much of it: so many such frames. */
+export const LARGE_BLOCK_BYTES = 4 * BLOCK_BYTES;
+/** So much memory of each size waits for the next read at most; what bursts have needed beyond is given back. */
+const MAX_FREE_BYTES = 16_777_216;
 /** Copies up to this come from Node's own pool of small buffers. */
 const SMALL_BYTES = 4_096;
 
@@ -17,11 +20,19 @@ class Block extends ArrayBuffer {
   /** Bytes that somebody may still look at. */
   lentBytes = 0;
   readonly #onIdle: (block: Block) => void;
+  #part: Buffer;
 
-  constructor(onIdle: (block: Block) => void) {
-    super(BLOCK_BYTES);
+  constructor(bytes: number, onIdle: (block: Block) => void) {
+    super(bytes);
     this.#onIdle = onIdle;
     this.whole = Buffer.from(this);
+    this.#part = this.whole;
+  }
+
+  /** The first `bytes` of it: most reads are of the same size. */
+  of(bytes: number): Buffer {
+    if (bytes !== this.#part.length) this.#part = this.whole.subarray(0, bytes);
+    return this.#part;
   }
 
   giveBack(bytes: number): void {
@@ -51,10 +62,15 @@ export class ReadMemory {
   /** For reads that are handled to their end before the next one starts, of any socket. */
   readonly shared = new Prefixes(Buffer.allocUnsafeSlow(BLOCK_BYTES));
   readonly #free: Block[] = [];
+  readonly #freeLarge: Block[] = [];
   readonly #onFresh: ((bytes: number) => void) | undefined;
   readonly #onIdle = (block: Block): void => {
-    if (block === this.#copies) this.#copiesEnd = 0;
-    else if (this.#free.length < MAX_FREE_BLOCKS) this.#free.push(block);
+    if (block === this.#copies) {
+      this.#copiesEnd = 0;
+      return;
+    }
+    const free = this.#freeOf(block.byteLength);
+    if (free.length * block.byteLength < MAX_FREE_BYTES) free.push(block);
   };
   /** Where copies go, one behind the other. */
   #copies: Block | undefined;
@@ -65,18 +81,21 @@ export class ReadMemory {
     this.#onFresh = onFresh;
   }
 
-  /** `BLOCK_BYTES` for one socket's next read; all of it counts as lent. */
-  take(): Buffer {
-    const block = this.#takeBlock();
-    block.lentBytes = BLOCK_BYTES;
-    return block.whole;
+  /**
+   * `bytes` (at most `LARGE_BLOCK_BYTES`; default: `BLOCK_BYTES`) for one socket's next read. All of the block they are
+   * part of counts as lent, which is `BLOCK_BYTES` if they fit, and `LARGE_BLOCK_BYTES` otherwise.
+   */
+  take(bytes = BLOCK_BYTES): Buffer {
+    const block = this.#takeBlock(bytes > BLOCK_BYTES ? LARGE_BLOCK_BYTES : BLOCK_BYTES);
+    block.lentBytes = block.byteLength;
+    return block.of(bytes);
   }
 
   /** A copy of part of `shared`, or of anything else, that may be kept. At most `BLOCK_BYTES`. */
   copy(chunk: Buffer): Buffer {
     if (chunk.length <= SMALL_BYTES) return Buffer.from(chunk);
     if (this.#copies === undefined || !(this.#copies.lentBytes >= 0) || this.#copiesEnd + chunk.length > BLOCK_BYTES) {
-      this.#copies = this.#takeBlock();
+      this.#copies = this.#takeBlock(BLOCK_BYTES);
       this.#copiesEnd = 0;
     }
     const block = this.#copies;
@@ -87,10 +106,14 @@ export class ReadMemory {
     return block.whole.subarray(start, this.#copiesEnd);
   }
 
-  #takeBlock(): Block {
-    for (let block = this.#free.pop(); block !== undefined; block = this.#free.pop())
-      if (block.lentBytes === 0) return block;
-    this.#onFresh?.(BLOCK_BYTES);
-    return new Block(this.#onIdle);
+  #takeBlock(bytes: number): Block {
+    const free = this.#freeOf(bytes);
+    for (let block = free.pop(); block !== undefined; block = free.pop()) if (block.lentBytes === 0) return block;
+    this.#onFresh?.(bytes);
+    return new Block(bytes, this.#onIdle);
+  }
+
+  #freeOf(bytes: number): Block[] {
+    return bytes > BLOCK_BYTES ? this.#freeLarge : this.#free;
   }
 }

@@ -155,7 +155,7 @@ export class SessionStream implements Stream {
     return this.#ending && !this.#endSent;
   }
 
-  /** Puts frames with up to `quantum` bytes of data (at most `MAX_PAYLOAD_BYTES`) into the batch. True when a waiting writer may go on. */
+  /** Puts frames with up to `quantum` bytes of data (at most `LONE_PAYLOAD_BYTES`) into the batch. True when a waiting writer may go on. */
   emit(batch: Batch, quantum: number, now: number): boolean {
     if (this.#opening !== undefined) this.#emitOpening(batch, this.#opening);
     if (this.#heads.length > 0) this.#emitHeads(batch);

@@ -1,6 +1,6 @@
 /** Whose turn it is on a lane: streams with little to say before bulk transfers, and within both in order of arrival. */
 import type { Batch } from './batch.ts';
-import { DATA_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES } from './frame.ts';
+import { DATA_PAYLOAD_BYTES, LONE_PAYLOAD_BYTES } from './frame.ts';
 import type { SessionStream } from './session-stream.ts';
 
 /** A first-in, first-out list that never shifts an array. */
@@ -117,7 +117,7 @@ export class Turns {
         this.#quietAt = Number.NEGATIVE_INFINITY;
       }
       // Nobody else waits, so that nobody is kept waiting by a longer frame.
-      const quantum = this.waits(true) ? DATA_PAYLOAD_BYTES : MAX_PAYLOAD_BYTES;
+      const quantum = this.waits(true) ? DATA_PAYLOAD_BYTES : LONE_PAYLOAD_BYTES;
       if (stream.emit(batch, quantum, now)) writable.push(stream);
       if (stream.sendable) {
         stream.queued = true;

@@ -5,7 +5,9 @@
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { BLOCK_BYTES, ReadMemory, release } from '../read-memory.ts';
+import { LONE_PAYLOAD_BYTES } from '../frame.ts';
+import { BLOCK_BYTES, LARGE_BLOCK_BYTES, ReadMemory, release } from '../read-memory.ts';
+import { monotonicNow } from './clock.ts';
 import { FreshMemory } from './young-collector.ts';
 
 /**
@@ -17,8 +19,16 @@ export type ByteReader = (chunk: Buffer, owned: boolean) => void;
 /** A read of this size is worth a block of its own: a bulk transfer is under way. */
 const BULK_BYTES = BLOCK_BYTES / 2;
 
+/**
+ * Large blocks are for what comes faster than over a line of 1 Gbit/s: there they make a difference. Elsewhere they cost
+ * memory, here and in the kernel, which keeps several times as much for a socket as is taken from it at once.
+ */
+const FAST_BYTES = 4_194_304;
+const FAST_MS = 30;
+const FAST_PAYLOAD_BYTES = (LARGE_BLOCK_BYTES / BLOCK_BYTES) * LONE_PAYLOAD_BYTES;
+
 /** Bulk reads of one socket follow each other for so long before the others have their turn. Node would go on for 2 MiB. */
-const BYTES_PER_TURN = 8 * BLOCK_BYTES;
+const BYTES_PER_TURN = 2 * LARGE_BLOCK_BYTES;
 
 /** Read memory for the sockets of a process, or of a part of it. */
 export function readMemory(): ReadMemory {
@@ -29,16 +39,23 @@ export function readMemory(): ReadMemory {
 /** One socket's reads. While it has no `reader`, the socket is an ordinary one with `data` events. */
 export class ReadTap {
   reader: ByteReader | undefined;
+  /** Frames come of many streams, and each who stands still would keep a large block for a small part of it. */
+  brings: 'payload' | 'frames' = 'payload';
   /** For the `onread` option of sockets. */
   readonly onread: { buffer: () => Uint8Array; callback: (length: number, buffer: Uint8Array) => boolean };
   readonly memory: ReadMemory;
   readonly #alone: boolean;
+  readonly #now: () => number;
   #socket: Duplex | undefined;
   /** Memory for the next read of this socket alone. */
   #own: Buffer | undefined;
   #bulk: boolean;
   /** Of bulk reads, in this turn of the event loop. */
   #turnBytes = 0;
+  /** Whether its bulk reads are worth large blocks, by how long the last `FAST_BYTES` took. */
+  #fast = false;
+  #paceBytes = 0;
+  #paceSince = 0;
   readonly #onTurn = (): void => {
     const hasYielded = this.#turnBytes >= BYTES_PER_TURN;
     this.#turnBytes = 0;
@@ -47,8 +64,9 @@ export class ReadTap {
   };
 
   /** `alone`: the socket may be given bytes at any time (TLS), so that it must not share a buffer with others. */
-  constructor(memory: ReadMemory, alone = false) {
+  constructor(memory: ReadMemory, alone = false, now = monotonicNow) {
     this.memory = memory;
+    this.#now = now;
     this.#alone = alone;
     this.#bulk = alone;
     this.onread = { buffer: () => this.#next(), callback: (length) => this.#read(length) };
@@ -82,9 +100,24 @@ export class ReadTap {
     return this.#turnBytes < BYTES_PER_TURN;
   }
 
+  #followPace(length: number): void {
+    this.#paceBytes += length;
+    if (this.#paceBytes < FAST_BYTES) return;
+    const now = this.#now();
+    this.#fast = now - this.#paceSince < FAST_MS;
+    this.#paceSince = now;
+    this.#paceBytes = 0;
+  }
+
+  /** Payload is read so much at a time that it becomes whole frames. */
+  get #worthReading(): number {
+    if (this.brings === 'frames') return BLOCK_BYTES;
+    return this.#fast ? FAST_PAYLOAD_BYTES : LONE_PAYLOAD_BYTES;
+  }
+
   #take(): Buffer {
     try {
-      return this.memory.take();
+      return this.memory.take(this.#worthReading);
     } catch (error) {
       this.#failed();
       throw error;
@@ -104,7 +137,8 @@ export class ReadTap {
     const owned = own !== undefined && isBulk;
     if (owned) {
       this.#own = undefined;
-      release(own, BLOCK_BYTES - length);
+      this.#followPace(length);
+      release(own, own.buffer.byteLength - length);
     }
     try {
       if (this.reader !== undefined) this.reader(chunk, owned);

@@ -87,6 +87,7 @@ export class SocketCarrier implements Carrier {
   }
 
   #readThrough(tap: ReadTap): void {
+    tap.brings = 'frames';
     tap.reader = (chunk, owned) => {
       const kept = toKeep(chunk, owned, tap);
       release(kept, kept.length - (this.#receiver?.onBytes(kept) ?? 0));
