@@ -4,7 +4,7 @@
  */
 import { PortholeError, releaseAll, type Fields, type Stream } from '@porthole/protocol';
 import { CHUNK_END, chunkHead, lastChunk } from '@porthole/protocol/http1';
-import { hasLeft } from '@porthole/protocol/node';
+import { hasLeft, writeAtOnce } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
 import type { RequestFraming, RequestStart } from './request-head.ts';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
@@ -139,9 +139,11 @@ export class RequestWriter implements Flushable {
     const pending = this.#pending;
     this.#pending = NOTHING;
     this.sent = true;
-    if (pending.length + (this.#headSent ? 0 : 1) === 1)
-      socket.write(this.#headSent ? (pending[0] as string | Buffer) : this.#head, 'latin1');
-    else {
+    if (!this.#headSent && pending.length === 0) {
+      if (writeAtOnce(socket, this.#head) === undefined) socket.write(this.#head, 'latin1');
+    } else if (this.#headSent && pending.length === 1) {
+      socket.write(pending[0], 'latin1');
+    } else {
       socket.cork();
       if (!this.#headSent) socket.write(this.#head, 'latin1');
       for (const each of pending) socket.write(each, 'latin1');

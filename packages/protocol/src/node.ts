@@ -9,3 +9,4 @@ export { type ByteReader, hasLeft, readMemory, ReadTap, tapOf, TappedSocket, toK
 export { tapSecureSocket } from './node/tap-secure-socket.ts';
 export { SocketCarrier } from './node/socket-carrier.ts';
 export { WebSocketCarrier, type WebSocketLike } from './node/web-socket-carrier.ts';
+export { writeAtOnce } from './node/write-at-once.ts';

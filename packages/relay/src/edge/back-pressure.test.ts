@@ -89,7 +89,8 @@ describe('a target that takes a body slowly', () => {
     while (taken < data.length) {
       await stream.until(() => stream.heldBytes >= stream.highWaterBytes || taken + stream.heldBytes === data.length);
       await new Promise((resolve) => setImmediate(resolve));
-      expect(stream.heldBytes).toBeLessThan(256 * 1024);
+      // What was there before it said so, and one read of a visitor who is fast.
+      expect(stream.heldBytes).toBeLessThan(stream.highWaterBytes + 256 * 1024);
       taken += stream.heldBytes;
       stream.release();
     }
