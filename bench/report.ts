@@ -1,12 +1,13 @@
 /** What a run found: rows, a table for people, and what the machine was. */
 import { execFileSync } from 'node:child_process';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
+import { median, medianRatio } from './rounds.ts';
 
 export interface Row {
   readonly title: string;
   readonly unit: string;
-  /** By competitor. */
-  readonly values: ReadonlyMap<string, number>;
+  /** By competitor, round by round. */
+  readonly values: ReadonlyMap<string, readonly number[]>;
   readonly digits: number;
   readonly target: Target;
 }
@@ -24,8 +25,9 @@ const YARDSTICK = 'two nginx';
 
 export function isReached(row: Row): boolean {
   if (row.target.kind === 'none') return true;
-  const own = row.values.get(PORTHOLE) ?? Number.NaN;
-  if (row.target.kind === 'ratio') return own / (row.values.get(YARDSTICK) ?? Number.NaN) >= row.target.atLeast;
+  const rounds = row.values.get(PORTHOLE) ?? [];
+  if (row.target.kind === 'ratio') return medianRatio(rounds, row.values.get(YARDSTICK) ?? []) >= row.target.atLeast;
+  const own = median(rounds);
   return row.target.kind === 'least' ? own >= row.target.value : own <= row.target.value;
 }
 
@@ -33,11 +35,11 @@ export function table(rows: readonly Row[]): string {
   const names = [...new Set(rows.flatMap((row) => [...row.values.keys()]))];
   const lines = [['', 'unit', ...names, 'of two nginx', 'of direct', 'target', '']];
   for (const row of rows) {
-    const own = row.values.get(PORTHOLE) ?? Number.NaN;
+    const own = row.values.get(PORTHOLE) ?? [];
     lines.push([
       row.title,
       row.unit,
-      ...names.map((name) => (row.values.has(name) ? figure(row.values.get(name) as number, row.digits) : '')),
+      ...names.map((name) => (row.values.has(name) ? figure(median(row.values.get(name) ?? []), row.digits) : '')),
       ratio(own, row.values.get(YARDSTICK)),
       ratio(own, row.values.get('direct')),
       targetText(row),
@@ -58,8 +60,8 @@ function targetText({ target, unit, digits }: Row): string {
   return `${target.kind === 'least' ? 'at least' : 'at most'} ${figure(target.value, digits)} ${unit}`;
 }
 
-function ratio(own: number, other: number | undefined): string {
-  return other === undefined ? '' : figure(own / other, 2);
+function ratio(own: readonly number[], other: readonly number[] | undefined): string {
+  return other === undefined ? '' : figure(medianRatio(own, other), 2);
 }
 
 function figure(value: number, digits: number): string {

@@ -10,8 +10,8 @@ export interface Competitor {
   measure(): Promise<number>;
 }
 
-/** The median of each competitor; NaN for one that failed, with the reason printed. */
-export async function inTurns(competitors: readonly Competitor[], rounds: number): Promise<Map<string, number>> {
+/** What each competitor reached, round by round; NaN in a round that failed, with the reason printed. */
+export async function inTurns(competitors: readonly Competitor[], rounds: number): Promise<Map<string, number[]>> {
   const samples = new Map<string, number[]>(competitors.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     // Every other round backwards: nobody is always first.
@@ -19,16 +19,23 @@ export async function inTurns(competitors: readonly Competitor[], rounds: number
       try {
         samples.get(competitor.name)?.push(await competitor.measure());
       } catch (error) {
+        samples.get(competitor.name)?.push(Number.NaN);
         console.error(`  ${competitor.name}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
   }
-  return new Map([...samples].map(([name, values]) => [name, median(values)]));
+  return samples;
 }
 
+/** How many times `other` one is: the median of the rounds' own ratios, for what disturbs a round disturbs both. */
+export function medianRatio(one: readonly number[], other: readonly number[]): number {
+  return median(one.map((value, round) => value / (other[round] ?? Number.NaN)));
+}
+
+/** Of those that are numbers; NaN if none is. */
 export function median(values: readonly number[]): number {
-  if (values.length === 0) return Number.NaN;
-  const sorted = values.toSorted((a, b) => a - b);
+  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
+  if (sorted.length === 0) return Number.NaN;
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1
     ? (sorted[middle] as number)

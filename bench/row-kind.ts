@@ -61,14 +61,20 @@ export interface RequestRate {
   readonly measure: (to: Path, seconds: number) => Promise<number>;
 }
 
+const FIRST_WARM_UP_SECONDS = 5;
+const warm = new WeakSet<Path>();
+
 export function requestRate({ name, title, atLeast, paths, measure }: RequestRate): RowKind {
   return {
     name,
     measure: async (setting) => {
       const { seconds, rounds } = setting.scale;
       const all = await paths(setting);
-      // The first second of a process is not how it runs.
-      for (const to of all.values()) await measure(to, 1).catch(() => undefined);
+      // The first seconds of a process are not how it runs.
+      for (const to of all.values()) {
+        await measure(to, warm.has(to) ? 1 : FIRST_WARM_UP_SECONDS).catch(() => undefined);
+        warm.add(to);
+      }
       const values = await inTurns(
         competitors(all, (to) => measure(to, seconds)),
         rounds,
@@ -79,6 +85,6 @@ export function requestRate({ name, title, atLeast, paths, measure }: RequestRat
   };
 }
 
-export function inMegabytes(values: ReadonlyMap<string, number>): Map<string, number> {
-  return new Map([...values].map(([name, value]) => [name, value / MEGABYTE]));
+export function inMegabytes(values: ReadonlyMap<string, readonly number[]>): Map<string, number[]> {
+  return new Map([...values].map(([name, rounds]) => [name, rounds.map((value) => value / MEGABYTE)]));
 }

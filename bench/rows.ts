@@ -130,7 +130,7 @@ const idleAgentsRow: RowKind = {
     return {
       title: `relay memory for each of ${scale.crowd} idle agents`,
       unit: 'KiB',
-      values: new Map([['porthole', each]]),
+      values: new Map([['porthole', [each]]]),
       digits: 1,
       target: { kind: 'most', value: 40 },
     };
@@ -166,7 +166,7 @@ const slowVisitorsRow: RowKind = {
     return {
       title: `relay memory for ${SLOW_VISITORS} visitors reading 4 GB at 50 KB/s, in all`,
       unit: 'MiB',
-      values: new Map([['porthole', relayMost / 2 ** 20]]),
+      values: new Map([['porthole', [relayMost / 2 ** 20]]]),
       digits: 1,
       target: { kind: 'most', value: 64 },
     };
@@ -210,7 +210,7 @@ const churnRow: RowKind = {
     return {
       title: `handles, timers and maps left after ${scale.visitors} visitors and ${scale.flapping} flapping agents`,
       unit: 'kinds',
-      values: new Map([['porthole', left.length]]),
+      values: new Map([['porthole', [left.length]]]),
       digits: 0,
       target: { kind: 'most', value: 0 },
     };

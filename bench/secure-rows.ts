@@ -61,7 +61,7 @@ const sniRow: RowKind = {
     return {
       title: `p99 of the choice among ${CERTIFICATES} certificates in use`,
       unit: 'ms',
-      values: new Map([['porthole', Number(match[1])]]),
+      values: new Map([['porthole', [Number(match[1])]]]),
       digits: 4,
       target: { kind: 'most', value: 1 },
     };
