@@ -4,7 +4,7 @@
  */
 import { PortholeError, releaseAll, type Fields, type Stream } from '@porthole/protocol';
 import { CHUNK_END, chunkHead, lastChunk } from '@porthole/protocol/http1';
-import { hasLeft, writeAtOnce } from '@porthole/protocol/node';
+import { hasLeft } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
 import type { RequestFraming, RequestStart } from './request-head.ts';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
@@ -140,7 +140,7 @@ export class RequestWriter implements Flushable {
     this.#pending = NOTHING;
     this.sent = true;
     if (!this.#headSent && pending.length === 0) {
-      if (writeAtOnce(socket, this.#head) === undefined) socket.write(this.#head, 'latin1');
+      if (this.#turns.direct.write(socket, this.#head) === undefined) socket.write(this.#head, 'latin1');
     } else if (this.#headSent && pending.length === 1) {
       socket.write(pending[0], 'latin1');
     } else {

@@ -3,11 +3,15 @@
  * one exchange then leave in one system call, and a socket that the origin has closed meanwhile is noticed before
  * anything is written to it.
  */
+import { DirectWrites } from '@porthole/protocol/node';
+
 export interface Flushable {
   flush(): void;
 }
 
 export class TurnQueue {
+  /** For what is little. */
+  readonly direct = new DirectWrites();
   #pending: Flushable[] = [];
   readonly #run = (): void => {
     const pending = this.#pending;

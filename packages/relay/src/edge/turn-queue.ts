@@ -3,6 +3,7 @@
  * socket: the write call is where a relay's time goes. One queue serves all visitors of the process.
  */
 import { Prefixes } from '@porthole/protocol';
+import { DirectWrites } from '@porthole/protocol/node';
 
 /** Has something to write at the end of the turn. */
 export interface Flushable {
@@ -12,6 +13,8 @@ export interface Flushable {
 const SCRATCH_BYTES = 64 * 1024;
 
 export class TurnQueue {
+  /** For what is little. */
+  readonly direct = new DirectWrites();
   #waiting: Flushable[] = [];
   #running: Flushable[] = [];
   #scheduled = false;

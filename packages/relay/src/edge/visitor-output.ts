@@ -4,7 +4,7 @@
  */
 import type * as net from 'node:net';
 import { release, releaseAll } from '@porthole/protocol';
-import { hasLeft, writeAtOnce } from '@porthole/protocol/node';
+import { hasLeft } from '@porthole/protocol/node';
 import type { Flushable, TurnQueue } from './turn-queue.ts';
 
 /** What gathered up to this size is copied together and written as one. */
@@ -150,7 +150,7 @@ export class VisitorOutput implements Flushable {
     this.#releaseLeft();
     const scratch = this.#turns.scratch();
     const joined = scratch.of(joinInto(scratch.whole, pieces));
-    const written = writeAtOnce(socket, joined);
+    const written = this.#turns.direct.write(socket, joined);
     if (written === undefined) socket.write(joined);
     else if (written === 'waits') this.#turns.keepScratch();
     if (this.#bytes >= WORTH_RELEASING_BYTES) releaseAll(pieces);

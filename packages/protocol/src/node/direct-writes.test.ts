@@ -4,13 +4,15 @@ import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Listener } from '../../../../test/harness/listener.ts';
-import { writeAtOnce } from '../node.ts';
+import { DirectWrites } from '../node.ts';
 
+let direct: DirectWrites;
 let listener: Listener;
 let near: net.Socket;
 let far: net.Socket;
 
 beforeEach(async () => {
+  direct = new DirectWrites();
   const server = net.createServer({ allowHalfOpen: true });
   listener = await new Listener(server).listen();
   const accepted = once(server, 'connection') as Promise<[net.Socket]>;
@@ -38,23 +40,23 @@ function fill(socket: net.Socket): Buffer {
   for (let count = 0; count < 10_000; count += 1) {
     const piece = Buffer.alloc(16_000, String.fromCharCode(97 + (count % 26)));
     pieces.push(piece);
-    if (writeAtOnce(socket, piece) !== 'sent') return Buffer.concat(pieces);
+    if (direct.write(socket, piece) !== 'sent') return Buffer.concat(pieces);
   }
   throw new Error('the system takes everything');
 }
 
-describe('a write at once', () => {
+describe('a write past the stream', () => {
   it('sends text and bytes, in order with what the stream writes', async () => {
-    expect(writeAtOnce(near, 'caf\xe9 ')).toBe('sent');
+    expect(direct.write(near, 'caf\xe9 ')).toBe('sent');
     near.write('and ');
-    expect(writeAtOnce(near, Buffer.from('bread'))).toBe('sent');
+    expect(direct.write(near, Buffer.from('bread'))).toBe('sent');
     near.end('.');
     expect((await readAll(far)).toString('latin1')).toBe('caf\xe9 and bread.');
   });
 
   it('waits for a peer who does not read, and leaves what follows to the stream, which says when to stop', async () => {
     const written = fill(near);
-    expect(writeAtOnce(near, 'more')).toBeUndefined();
+    expect(direct.write(near, 'more')).toBeUndefined();
     near.write('through the stream');
     expect(near.writableLength).toBeGreaterThan(0);
     near.end();
@@ -71,7 +73,7 @@ describe('a write at once', () => {
     }
     // The next turn: the system has told this end, too.
     await new Promise(setImmediate);
-    expect(writeAtOnce(near, 'once more')).toBe('sent');
+    expect(direct.write(near, 'once more')).toBe('sent');
   });
 
   it('fails as the stream would when the peer has gone', async () => {
@@ -79,11 +81,11 @@ describe('a write at once', () => {
     far.resetAndDestroy();
     // Before the event loop has told this end.
     await new Promise<void>((resolve) => {
-      far.once('close', () => resolve(void writeAtOnce(near, 'anybody?')));
+      far.once('close', () => resolve(void direct.write(near, 'anybody?')));
     });
     expect(['ECONNRESET', 'EPIPE']).toContain((await failed).code);
     expect(near.destroyed).toBe(true);
-    expect(writeAtOnce(near, 'nobody')).toBeUndefined();
+    expect(direct.write(near, 'nobody')).toBeUndefined();
   });
 
   it('fails as the stream would when the peer goes while it waits', async () => {
@@ -96,11 +98,11 @@ describe('a write at once', () => {
 
   it('is not for sockets that are not open, are not plain, or are none', async () => {
     const connecting = net.connect(listener.port, '127.0.0.1');
-    expect(writeAtOnce(connecting, 'early')).toBeUndefined();
+    expect(direct.write(connecting, 'early')).toBeUndefined();
     connecting.destroy();
-    expect(writeAtOnce(new TLSSocket(far), 'plain')).toBeUndefined();
-    expect(writeAtOnce(new Duplex({ read() {}, write() {} }), 'nothing')).toBeUndefined();
+    expect(direct.write(new TLSSocket(far), 'plain')).toBeUndefined();
+    expect(direct.write(new Duplex({ read() {}, write() {} }), 'nothing')).toBeUndefined();
     near.end();
-    expect(writeAtOnce(near, 'late')).toBeUndefined();
+    expect(direct.write(near, 'late')).toBeUndefined();
   });
 });

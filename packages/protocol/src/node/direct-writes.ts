@@ -1,7 +1,7 @@
 /**
  * Small writes without Node's streams, which cost a fifth of what a proxy does for a small request: a socket that holds
  * nothing is given the bytes directly, as its stream would in the end. Where this Node does not keep things where
- * versions 20 to 26 do, nothing is written, and the caller uses the stream.
+ * versions 20 to 24 do, nothing is written, and the caller uses the stream.
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -29,38 +29,47 @@ interface Internals {
 }
 
 const internals = findInternals();
-/** Used again and again: only a write that has to wait keeps its request. */
-let request = internals?.makeRequest();
-/** Sockets with a write that has to wait. Further ones are the stream's, which says when there is no more room. */
-const waiting = new Set<Socket>();
 
-/**
- * Writes `chunk` (text: latin1) to a plain socket that holds nothing yet. `sent`: the system has all of it; `waits`: it
- * has not, and the memory must not change any more; undefined: nothing was written. Failures destroy the socket, as
- * those of its `write` do.
- */
-export function writeAtOnce(socket: Duplex, chunk: string | Buffer): 'sent' | 'waits' | undefined {
-  if (internals === undefined || request === undefined) return undefined;
-  if (!(socket instanceof Socket) || !socket.writable || socket.writableLength > 0 || socket.connecting)
-    return undefined;
-  const handle = (socket as { _handle?: (Handle & object) | null })._handle;
-  if (handle === undefined || handle === null || !internals.handles.includes(handle.constructor) || waiting.has(socket))
-    return undefined;
-  const fault =
-    typeof chunk === 'string' ? handle.writeLatin1String(request, chunk) : handle.writeBuffer(request, chunk);
-  if (fault !== 0) {
-    socket.destroy(systemError(fault));
-    return 'sent';
+/** What is written past the streams of the sockets of a process, or of a part of it. */
+export class DirectWrites {
+  /** Used again and again: only a write that has to wait keeps its request. */
+  #request = internals?.makeRequest();
+  /** Sockets with a write that has to wait. Further ones are the stream's, which says when there is no more room. */
+  readonly #waiting = new Set<Socket>();
+
+  /**
+   * Writes `chunk` (text: latin1) to a plain socket that holds nothing yet. `sent`: the system has all of it; `waits`: it
+   * has not, and the memory must not change any more; undefined: nothing was written. Failures destroy the socket, as
+   * those of its `write` do.
+   */
+  write(socket: Duplex, chunk: string | Buffer): 'sent' | 'waits' | undefined {
+    const request = this.#request;
+    if (internals === undefined || request === undefined) return undefined;
+    if (!(socket instanceof Socket) || !socket.writable || socket.writableLength > 0 || socket.connecting)
+      return undefined;
+    const handle = (socket as { _handle?: (Handle & object) | null })._handle;
+    if (handle === undefined || handle === null || !internals.handles.includes(handle.constructor)) return undefined;
+    if (this.#waiting.has(socket)) return undefined;
+    const fault =
+      typeof chunk === 'string' ? handle.writeLatin1String(request, chunk) : handle.writeBuffer(request, chunk);
+    if (fault !== 0) {
+      socket.destroy(systemError(fault));
+      return 'sent';
+    }
+    if (!internals.isPending()) return 'sent';
+    this.#await(socket, request, chunk);
+    return 'waits';
   }
-  if (!internals.isPending()) return 'sent';
-  waiting.add(socket);
-  request.chunk = chunk;
-  request.oncomplete = (status) => {
-    waiting.delete(socket);
-    if (status < 0) socket.destroy(systemError(status));
-  };
-  request = internals.makeRequest();
-  return 'waits';
+
+  #await(socket: Socket, request: WriteRequest, chunk: string | Buffer): void {
+    this.#request = internals?.makeRequest();
+    this.#waiting.add(socket);
+    request.chunk = chunk;
+    request.oncomplete = (status) => {
+      this.#waiting.delete(socket);
+      if (status < 0) socket.destroy(systemError(status));
+    };
+  }
 }
 
 function systemError(fault: number): Error {
