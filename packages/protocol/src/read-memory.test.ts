@@ -62,6 +62,19 @@ describe('read memory', () => {
     expect(memory.take().buffer).toBe(small.buffer);
   });
 
+  it('keeps 16 MiB for further reads, whatever the sizes', () => {
+    const { memory, blocks } = counted();
+    const sizes = [BLOCK_BYTES, LARGE_BLOCK_BYTES];
+    const takeAll = (): Buffer[] => sizes.flatMap((bytes) => Array.from({ length: 64 }, () => memory.take(bytes)));
+    for (const read of takeAll()) release(read);
+    const before = blocks();
+    takeAll();
+    // A block more than fits may be kept.
+    const kept = (2 * before - blocks()) * BLOCK_BYTES;
+    expect(kept).toBeGreaterThanOrEqual(16_777_216);
+    expect(kept).toBeLessThan(16_777_216 + LARGE_BLOCK_BYTES);
+  });
+
   it('takes no notice of memory from elsewhere', () => {
     expect(() => release(Buffer.alloc(BLOCK_BYTES))).not.toThrow();
     expect(() => release(Buffer.from('small'))).not.toThrow();

@@ -8,9 +8,9 @@ import { Prefixes } from './prefixes.ts';
 
 /** What one read takes at most: a frame of a bulk transfer with its header. */
 export const BLOCK_BYTES = HEADER_BYTES + LONE_PAYLOAD_BYTES;
-/** And of those who make much of it: so many such frames. */
+/** A fast one's reads take so many at once. */
 export const LARGE_BLOCK_BYTES = 4 * BLOCK_BYTES;
-/** So much memory of each size waits for the next read at most; what bursts have needed beyond is given back. */
+/** So much memory waits for the next read at most; what bursts have needed beyond is given back. */
 const MAX_FREE_BYTES = 16_777_216;
 /** Copies up to this come from Node's own pool of small buffers. */
 const SMALL_BYTES = 4_096;
@@ -63,14 +63,16 @@ export class ReadMemory {
   readonly shared = new Prefixes(Buffer.allocUnsafeSlow(BLOCK_BYTES));
   readonly #free: Block[] = [];
   readonly #freeLarge: Block[] = [];
+  #freeBytes = 0;
   readonly #onFresh: ((bytes: number) => void) | undefined;
   readonly #onIdle = (block: Block): void => {
     if (block === this.#copies) {
       this.#copiesEnd = 0;
       return;
     }
-    const free = this.#freeOf(block.byteLength);
-    if (free.length * block.byteLength < MAX_FREE_BYTES) free.push(block);
+    if (this.#freeBytes >= MAX_FREE_BYTES) return;
+    this.#freeBytes += block.byteLength;
+    this.#freeOf(block.byteLength).push(block);
   };
   /** Where copies go, one behind the other. */
   #copies: Block | undefined;
@@ -108,7 +110,10 @@ export class ReadMemory {
 
   #takeBlock(bytes: number): Block {
     const free = this.#freeOf(bytes);
-    for (let block = free.pop(); block !== undefined; block = free.pop()) if (block.lentBytes === 0) return block;
+    for (let block = free.pop(); block !== undefined; block = free.pop()) {
+      this.#freeBytes -= bytes;
+      if (block.lentBytes === 0) return block;
+    }
     this.#onFresh?.(bytes);
     return new Block(bytes, this.#onIdle);
   }

@@ -66,13 +66,13 @@ describe('a write past the stream', () => {
 
   it('is possible again once what waited has been taken', async () => {
     const written = fill(near);
+    const drained = once(near, 'drain');
     let read = 0;
     for await (const piece of far.iterator({ destroyOnReturn: false })) {
       read += (piece as Buffer).length;
       if (read === written.length) break;
     }
-    // The next turn: the system has told this end, too.
-    await new Promise(setImmediate);
+    await drained;
     expect(direct.write(near, 'once more')).toBe('sent');
   });
 

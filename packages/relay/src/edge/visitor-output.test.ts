@@ -72,6 +72,24 @@ describe('what goes out to a visitor', () => {
     expect(pieces.every((piece) => piece.buffer !== read.buffer)).toBe(true);
   });
 
+  it('holds back what follows a little that the system does not take at once, until it has', async () => {
+    far.pause();
+    const output = new VisitorOutput(near, turns);
+    let sent = 0;
+    while (!output.blocked && sent < 100_000_000) {
+      output.bytes(Buffer.alloc(16_000, 'x'));
+      output.flush();
+      sent += 16_000;
+    }
+    expect([output.blocked, near.writableLength]).toEqual([true, 0]);
+    output.text('end');
+    near.on('drain', () => output.drained());
+    far.resume();
+    await untilReceived(sent + 3);
+    expect(received.endsWith('xend')).toBe(true);
+    expect(output.blocked).toBe(false);
+  });
+
   it('leaves in one write per turn, in order, text and bytes alike', async () => {
     const write = vi.spyOn(Reflect.get(near, '_handle') as { writeBuffer(): number }, 'writeBuffer');
     const output = new VisitorOutput(near, turns);

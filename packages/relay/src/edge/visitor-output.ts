@@ -152,13 +152,12 @@ export class VisitorOutput implements Flushable {
     const joined = scratch.of(joinInto(scratch.whole, pieces));
     const written = this.#turns.direct.write(socket, joined);
     if (written === undefined) socket.write(joined);
-    else if (written === 'waits') this.#turns.keepScratch();
     if (this.#bytes >= WORTH_RELEASING_BYTES) releaseAll(pieces);
     this.#pieces = NOTHING;
     this.#bytes = 0;
-    if (socket.writableLength === 0) return;
+    if (written === 'sent' || (written === undefined && socket.writableLength === 0)) return;
     if (!this.#encrypted) this.#turns.keepScratch();
-    this.#blocked = socket.writableNeedDrain;
+    this.#blocked = written === 'waits' || socket.writableNeedDrain;
     if (this.#blocked) this.#blockedAt = performance.now();
   }
 
