@@ -51,7 +51,11 @@ export class H2Pipe implements StreamSink {
   /** The relay stops: the visitor is told to come back, between two frames. False when that is not possible. */
   goAway(): boolean {
     if (this.#over || !this.#frames.isAtBoundary || this.#visitor.writableLength > 0) return false;
+    this.#over = true;
+    this.#stream.reset('CANCELLED');
     this.#visitor.end(restartFrame());
+    // What he still sends is dropped, so that he gets to his own end.
+    this.#visitor.resume();
     return true;
   }
 
@@ -83,9 +87,8 @@ export class H2Pipe implements StreamSink {
 
   onReset(code: ErrorCode, _detail: string): void {
     if (this.#over) return;
-    const isTold = mayComeBack(code) && this.goAway();
+    if (mayComeBack(code) && this.goAway()) return;
     this.#over = true;
-    if (isTold) return;
     // A reset, not an end: the visitor must not take what he has for everything.
     this.#visitor.close(code === 'CANCELLED' ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_INTERNAL_ERROR);
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as http2 from 'node:http2';
 import * as net from 'node:net';
 import { once } from 'node:events';
@@ -302,38 +303,33 @@ describe('back-pressure', () => {
   });
 });
 
+const WEBSOCKET: http2.OutgoingHttpHeaders = {
+  ':method': 'CONNECT',
+  ':protocol': 'websocket',
+  ':scheme': 'http',
+  ':path': '/chat',
+  'sec-websocket-version': '13',
+};
+
+/** RFC 6455 section 4.2.2. */
+function acceptOf(stream: FakeStream): string {
+  const { fields } = stream.request;
+  const key = fields[fields.indexOf('Sec-WebSocket-Key') + 1] ?? '';
+  return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+}
+
 describe('WebSocket over HTTP/2', () => {
-  const ask: http2.OutgoingHttpHeaders = {
-    ':method': 'CONNECT',
-    ':protocol': 'websocket',
-    ':scheme': 'http',
-    ':path': '/chat',
-    'sec-websocket-version': '13',
-  };
-
-  const key = (stream: FakeStream): string => {
-    const { fields } = stream.request;
-    return fields[fields.indexOf('Sec-WebSocket-Key') + 1] ?? '';
-  };
-
-  const acceptOf = async (stream: FakeStream): Promise<string> => {
-    const { createHash } = await import('node:crypto');
-    return createHash('sha1')
-      .update(`${key(stream)}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-      .digest('base64');
-  };
-
   beforeEach(async () => {
     await once(session, 'remoteSettings');
     expect(session.remoteSettings.enableConnectProtocol).toBe(true);
   });
 
   it('becomes an upgrade towards the target, and bytes both ways after its 101', async () => {
-    const seen = visit(ask, { endStream: false });
+    const seen = visit(WEBSOCKET, { endStream: false });
     const stream = await nextStream();
     expect(stream.request).toMatchObject({ method: 'GET', target: '/chat', upgrade: true, bodiless: true });
     expect(stream.request.fields).toEqual(expect.arrayContaining(['Upgrade', 'websocket', 'Sec-WebSocket-Key']));
-    stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', await acceptOf(stream), 'x-own', '1']);
+    stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', acceptOf(stream), 'x-own', '1']);
     stream.data('\x81\x02hi');
     await seen.headed;
     expect(seen.headers).toMatchObject({ ':status': 200, 'x-own': '1' });
@@ -350,18 +346,18 @@ describe('WebSocket over HTTP/2', () => {
   });
 
   it('passes a refusal on', async () => {
-    const seen = visit(ask, { endStream: false });
+    const seen = visit(WEBSOCKET, { endStream: false });
     (await nextStream()).answer(403, ['content-length', '2'], 'no');
     await seen.closed;
     expect(seen).toMatchObject({ status: 403, body: 'no' });
   });
 
   it('takes neither a wrong accept nor a 200 for an agreement', async () => {
-    const wrong = visit(ask, { endStream: false });
+    const wrong = visit(WEBSOCKET, { endStream: false });
     (await nextStream()).head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', 'nonsense']);
     await wrong.closed;
     expect(`${wrong.status} ${wrong.headers['porthole-error']}`).toBe('502 ORIGIN_BAD_RESPONSE');
-    const plain = visit(ask, { endStream: false });
+    const plain = visit(WEBSOCKET, { endStream: false });
     (await nextStream()).answer(200, [], 'a page');
     await plain.closed;
     expect(`${plain.status} ${plain.headers['porthole-error']}`).toBe('502 ORIGIN_BAD_RESPONSE');
@@ -369,9 +365,9 @@ describe('WebSocket over HTTP/2', () => {
 
   it('passes an abort of either side on as one', async () => {
     for (const side of ['visitor', 'target'] as const) {
-      const seen = visit(ask, { endStream: false });
+      const seen = visit(WEBSOCKET, { endStream: false });
       const stream = await nextStream();
-      stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', await acceptOf(stream)]);
+      stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', acceptOf(stream)]);
       await seen.headed;
       if (side === 'visitor') {
         seen.stream.close(NGHTTP2_CANCEL);
@@ -382,6 +378,24 @@ describe('WebSocket over HTTP/2', () => {
         expect(seen.stream.rstCode).toBe(NGHTTP2_INTERNAL_ERROR);
       }
     }
+  });
+});
+
+describe('the end of a session with a WebSocket', () => {
+  it('tells it to come back and drops what it still says', async () => {
+    await once(session, 'remoteSettings');
+    const seen = visit(WEBSOCKET, { endStream: false });
+    const stream = await nextStream();
+    stream.head(101, ['Upgrade', 'websocket', 'Sec-WebSocket-Accept', acceptOf(stream)]);
+    await seen.headed;
+    const drained = fixture.door.drain(20);
+    await once(seen.stream, 'end');
+    expect(seen.body).toBe('\x88\x02\x03\xf4');
+    seen.stream.end('too late');
+    await seen.closed;
+    expect(seen.stream.rstCode).toBe(0);
+    await drained;
+    expect(await stream.untilReset()).toBe('CANCELLED');
   });
 });
 

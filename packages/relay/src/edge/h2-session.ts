@@ -8,6 +8,7 @@ import type { DoorParts } from './door-parts.ts';
 import { H2Exchange, type H2Surroundings } from './h2-exchange.ts';
 import { CONNECTION_WINDOW_BYTES, FIRST_WINDOW_BYTES, H2Windows, MAX_HELD_BYTES } from './h2-windows.ts';
 import type { VisitorOrigin } from './request-routing.ts';
+import { CLOSE_PATIENCE_MS } from './raw-pipe.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 
 /** Streams a visitor may have open at once. */
@@ -89,15 +90,24 @@ export class H2Session implements H2Surroundings, Ticking {
     else this.#deadline = this.parts.ticker.deadline(GOAWAY_GRACE_MS);
   }
 
-  /** At once. What is not complete must not look as if it were. */
+  /** At once, but for WebSockets, which end after they were told why. What is not complete must not look as if it were. */
   destroy(): void {
-    if (this.#session.destroyed) {
+    const session = this.#session;
+    if (session.destroyed) {
       this.#socket.destroy();
       return;
     }
-    for (const exchange of this.#exchanges.values())
-      if (!exchange.goAway()) exchange.cut(constants.NGHTTP2_INTERNAL_ERROR);
-    this.#session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
+    let told = 0;
+    for (const exchange of this.#exchanges.values()) {
+      if (exchange.goAway()) told += 1;
+      else exchange.cut(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+    if (told === 0) {
+      session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
+      return;
+    }
+    session.close();
+    setTimeout(() => session.destroy(), CLOSE_PATIENCE_MS).unref();
   }
 
   tick(now: number): void {

@@ -247,10 +247,27 @@ describe('draining', () => {
         .data(visitor === whole ? '\x81\x02hi' : '\x81\x03hi');
       await visitor.untilText('hi');
     }
-    await fixture.door.drain(20);
-    await whole.untilEnd();
-    expect(whole.received.endsWith('hi\x88\x02\x03\xf4')).toBe(true);
+    const drained = fixture.door.drain(20);
     await half.untilClosed();
     expect(half.error?.code).toBe('ECONNRESET');
+    await whole.untilEnd();
+    // He was about to say something; it must not cost him the close frame, nor end in a reset.
+    for (let message = 0; message < 20; message += 1) {
+      await new Promise((resolve) => whole.socket.write(Buffer.alloc(10_000), resolve));
+    }
+    expect(whole.received.endsWith('hi\x88\x02\x03\xf4')).toBe(true);
+    whole.socket.end();
+    await drained;
+    await whole.untilClosed();
+    expect(whole.error).toBeUndefined();
+  });
+
+  it('does not wait for a WebSocket that does not answer', async () => {
+    const visitor = await start();
+    visitor.send('GET / HTTP/1.1', 'Host: a.test', 'Connection: Upgrade', 'Upgrade: websocket', '', '');
+    (await fixture.target.next()).head(101, ['Upgrade', 'websocket', 'Connection', 'Upgrade']);
+    await visitor.untilText('\r\n\r\n');
+    await fixture.door.drain(20);
+    expect(visitor.received.endsWith('\x88\x02\x03\xf4')).toBe(true);
   });
 });

@@ -8,8 +8,8 @@ import type { EdgeCounters } from './counters.ts';
 import type { OutputOwner, VisitorOutput } from './visitor-output.ts';
 import { mayComeBack, restartFrame, WebSocketFrames } from './websocket-frames.ts';
 
-/** How long a visitor may take to answer a close frame. */
-const CLOSE_PATIENCE_MS = 2_000;
+/** How long a visitor may take to answer the close frame of a relay that stops. */
+export const CLOSE_PATIENCE_MS = 2_000;
 
 /** The socket's owner passes its events on to the `visitor…` methods. */
 export class RawPipe implements StreamSink, OutputOwner {
@@ -84,11 +84,20 @@ export class RawPipe implements StreamSink, OutputOwner {
     if (!this.#streamOver) this.#stream?.consumed(bytes);
   }
 
-  /** The relay stops. True when the visitor could be told; the socket may be ended then, not cut. */
+  /**
+   * The relay stops. True when the visitor could be told: it is for him to answer and to end the connection then, and
+   * it is cut if he has not within `CLOSE_PATIENCE_MS`.
+   */
   goAway(): boolean {
     if (this.#frames?.isAtBoundary !== true || this.#output.blocked || this.#streamOver) return false;
+    this.#streamOver = true;
+    this.#stream?.reset('CANCELLED');
     this.#output.bytes(restartFrame());
     this.#output.flush();
+    // What he still sends is read off: unread bytes would turn the end into a reset, which takes the frame with it.
+    this.#socket.resume();
+    this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), CLOSE_PATIENCE_MS).unref();
     return true;
   }
 
@@ -115,21 +124,13 @@ export class RawPipe implements StreamSink, OutputOwner {
 
   onReset(code: ErrorCode, _detail: string): void {
     if (this.#streamOver) return;
-    const isTold = mayComeBack(code) && this.goAway();
+    if (mayComeBack(code) && this.goAway()) return;
     this.#streamOver = true;
-    if (isTold) this.#endSoon();
     // A reset, not an end: the visitor must not take what it has for everything.
-    else this.#socket.resetAndDestroy();
+    this.#socket.resetAndDestroy();
   }
 
   onWritable(): void {
     this.#socket.resume();
-  }
-
-  /** It is for the visitor to answer the close and then to end; unread bytes would turn an end of ours into a reset. */
-  #endSoon(): void {
-    this.#socket.resume();
-    this.#socket.end();
-    setTimeout(() => this.#socket.destroy(), CLOSE_PATIENCE_MS).unref();
   }
 }

@@ -126,10 +126,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     if (this.#state === 'idle' && !keepIdle) this.#linger();
   }
 
-  /** At once. What is not complete must not look as if it were. */
+  /** At once, but for WebSockets, which end after they were told why. What is not complete must not look as if it were. */
   destroy(): void {
-    if (this.#pipe?.goAway() === true) this.#socket.destroySoon();
-    else if (this.#exchange === undefined && this.#pipe === undefined) this.#socket.destroy();
+    if (this.#pipe?.goAway() === true) return;
+    if (this.#exchange === undefined && this.#pipe === undefined) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 
