@@ -148,13 +148,15 @@ describe('a fetch handler', () => {
 
   it('is told when the visitor goes away', async () => {
     const aborted = Promise.withResolvers<unknown>();
+    const cancelled = Promise.withResolvers<unknown>();
     const stream = open((request) => {
       request.signal.addEventListener('abort', () => aborted.resolve(request.signal.reason));
-      return new Response(new ReadableStream({ cancel: () => {} }));
+      return new Response(new ReadableStream({ cancel: (reason) => cancelled.resolve(reason) }));
     });
     await stream.until('the head', () => stream.calls.length === 1);
     stream.sink.onReset('CANCELLED', '');
     expect(await aborted.promise).toMatchObject({ name: 'AbortError' });
+    expect(await cancelled.promise).toMatchObject({ name: 'AbortError' });
     expect(stream.calls.length).toBe(1);
   });
 

@@ -61,6 +61,8 @@ class FetchExchange implements StreamSink {
   #headSent = false;
   #owesContinue: boolean;
   #onRoom: (() => void) | undefined;
+  /** Of the answer's body. */
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 
   constructor(request: ExchangeRequest, stream: Stream) {
     this.#request = request;
@@ -76,8 +78,8 @@ class FetchExchange implements StreamSink {
       if (this.#over) await response.body?.cancel();
       else await this.#answer(response);
     } catch (error) {
-      if (!this.#abort.signal.aborted) onError?.(error);
       this.#fail();
+      if (!this.#abort.signal.aborted) tell(onError, error);
     } finally {
       this.#finish();
     }
@@ -108,6 +110,8 @@ class FetchExchange implements StreamSink {
     this.#upload = undefined;
     this.#unread = [];
     this.#onRoom?.();
+    // The handler's stream may have nothing more to say for a long time, and has to be told.
+    this.#reader?.cancel(reason).catch(ignore);
     this.#abort.abort(reason);
   }
 
@@ -191,13 +195,13 @@ class FetchExchange implements StreamSink {
 
   async #send(body: ReadableStream<Uint8Array>): Promise<void> {
     const reader = body.getReader();
+    this.#reader = reader;
     for (;;) {
       const { done, value } = await reader.read();
-      if (this.#over) return reader.cancel();
-      if (done) return;
+      if (done || this.#over) return;
       // The handler may go on writing to the memory it has given us.
       if (!this.#stream.write(Buffer.from(value))) await this.#room();
-      if (this.#over) return reader.cancel();
+      if (this.#over) return;
     }
   }
 
@@ -235,6 +239,19 @@ class FetchExchange implements StreamSink {
       if (!aborted) this.#upload.error(new DOMException('The exchange is over.', 'AbortError'));
     }
     this.#dropUpload();
+  }
+}
+
+function ignore(): void {}
+
+/** What the owner's own code throws here has nobody else to go to: as if nobody had caught it. */
+function tell(onError: FetchOriginOptions['onError'], error: unknown): void {
+  try {
+    onError?.(error);
+  } catch (second) {
+    setImmediate(() => {
+      throw second;
+    });
   }
 }
 
