@@ -17,7 +17,7 @@ import { startStage } from '../harness/stage.ts';
 import { tempFolder } from '../harness/temp-folder.ts';
 import { visitWebSocket } from '../harness/visits.ts';
 import { bindSocket } from '../../packages/relay/src/supervisor/bound-socket.ts';
-import { until, within } from '../harness/until.ts';
+import { staysTrue, until, within } from '../harness/until.ts';
 
 const RELAY_BIN = fileURLToPath(new URL('../../packages/relay/bin/porthole-relay.mjs', import.meta.url));
 
@@ -143,6 +143,27 @@ describe('a session of the old generation', () => {
     expect((await askOnce(stage.url, getRequest(stage.url))).status).toBe(200);
     await visit.stop();
     await until('the old generation has ended', () => childrenOf(stage.relay.pid).length === 1);
+    await origin.close();
+  });
+
+  it('finishes what is under way when the agent stops before it has left', async () => {
+    const gate = Promise.withResolvers<void>();
+    const origin = await startRawOrigin(async ({ wire }) => {
+      await wire.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirst');
+      await gate.promise;
+      await wire.send('last');
+    });
+    await using stage = await startStage(origin.port, { relay: { config: { workers: 1 } } });
+    await using visitor = await connectVisitor(stage.url);
+    await visitor.send(getRequest(stage.url));
+    await visitor.readUntil('first');
+    await stage.relay.command('reload');
+    await until('the agent has a new session', () => logged(stage.relay, 'session opened').length === 2);
+    stage.agent.program.signal('SIGTERM');
+    await staysTrue('the agent waits for the exchange', () => stage.agent.program.exit === undefined, 300);
+    gate.resolve();
+    await visitor.readUntil('last');
+    expect((await within('the agent ends', stage.agent.program.exited)).code).toBe(0);
     await origin.close();
   });
 

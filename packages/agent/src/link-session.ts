@@ -77,6 +77,7 @@ interface LaneState {
   epoch: number;
   pump: LanePump | undefined;
   since: number;
+  everAttached: boolean;
   retryTimer: NodeJS.Timeout | undefined;
 }
 
@@ -273,6 +274,7 @@ export class LinkSession implements SessionEvents {
       epoch: 0,
       pump: undefined,
       since: 0,
+      everAttached: false,
       retryTimer: undefined,
     };
     this.#lanes[lane.index] = state;
@@ -313,6 +315,7 @@ export class LinkSession implements SessionEvents {
     clearTimeout(this.#graceTimer);
     const wasAway = !this.established;
     state.since = monotonicNow();
+    state.everAttached = true;
     const heartbeatMs = Math.min(Math.max(welcome.heartbeatMs, MIN_HEARTBEAT_MS), MAX_TIMER_MS);
     const pump = new LanePump(state.lane, carrier, heartbeatMs, {
       onDetached: (reason) => this.#onDetached(state, pump, reason),
@@ -356,9 +359,9 @@ export class LinkSession implements SessionEvents {
       this.close(reason.code, reason.detail);
       return;
     }
-    // A further lane that the relay will not have: the session goes on with those it has.
-    if (state !== undefined && state.since === 0) return;
     if (reason.code === 'SESSION_GONE' || (this.#established !== undefined && reason.code === 'PROTOCOL_ERROR')) {
+      // A further lane that the relay will not have: the session goes on with those it has.
+      if (state?.everAttached === false) return;
       this.close('SESSION_LOST', 'the relay does not know the session any more');
       return;
     }

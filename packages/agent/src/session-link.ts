@@ -47,6 +47,13 @@ interface Tunnel {
   settleForAny: boolean;
 }
 
+interface LeavingTimers {
+  /** Looks whether it is idle. */
+  readonly look: NodeJS.Timeout;
+  /** Ends it at the latest. */
+  readonly end: NodeJS.Timeout;
+}
+
 /** Sessions that failed or were sent away one after another, and never stood for long, are started with growing pauses, too. */
 export class SessionLink implements RelayLink, LinkSessionEvents {
   readonly #options: SessionLinkOptions;
@@ -55,13 +62,14 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   readonly #restart = new Backoff();
   readonly #wakeWatch = new WakeWatch(() => this.#onWake());
   #current: LinkSession | undefined;
-  /** Sessions that were told to move away from; they end when their last stream has. */
-  readonly #leaving = new Map<LinkSession, NodeJS.Timeout>();
+  /** Sessions that the relay told us to move away from; they end when their last stream has. */
+  readonly #leaving = new Map<LinkSession, LeavingTimers>();
   #restartTimer: NodeJS.Timeout | undefined;
   /** When the current session was established. */
   #standsSince: number | undefined;
   #nextTunnelId = 1;
   #finished = false;
+  #closed: Promise<void> | undefined;
 
   constructor(options: SessionLinkOptions) {
     this.#options = options;
@@ -89,23 +97,9 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     return { id: tunnel.id, release: () => this.#release(tunnel) };
   }
 
-  async close(drainMs: number): Promise<void> {
-    if (this.#finished) return;
-    this.#finished = true;
-    this.#wakeWatch.stop();
-    clearTimeout(this.#restartTimer);
-    const session = this.#current;
-    // Also without anything under way: the relay may just be sending a visitor here.
-    if (session?.established === true && drainMs > 0) {
-      session.goAway(drainMs);
-      await untilIdle(session, drainMs);
-    }
-    for (const [leaving, timer] of this.#leaving) {
-      clearTimeout(timer);
-      leaving.close('NO_ERROR');
-    }
-    this.#leaving.clear();
-    session?.close('NO_ERROR');
+  close(drainMs: number): Promise<void> {
+    this.#closed ??= this.#close(drainMs);
+    return this.#closed;
   }
 
   onEstablished(session: LinkSession, info: Omit<ConnectedInfo, 'rttMs'>): void {
@@ -156,12 +150,11 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   onGoAway(session: LinkSession, leftMs: number, detail: string): void {
     if (session !== this.#current || this.#finished) return;
     const idle = { looks: 0 };
-    this.#leaving.set(
-      session,
-      setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS),
-    );
-    // A little later than the relay's own end, so that it is the relay that tells its visitors.
-    setTimeout(() => this.#forget(session), Math.min(leftMs + LEAVING_PATIENCE_MS, MAX_TIMER_MS)).unref();
+    this.#leaving.set(session, {
+      look: setInterval(() => this.#closeWhenIdle(session, idle), LEAVING_CHECK_MS),
+      // A little later than the relay's own end, so that it is the relay that tells its visitors.
+      end: setTimeout(() => this.#forget(session), Math.min(leftMs + LEAVING_PATIENCE_MS, MAX_TIMER_MS)).unref(),
+    });
     // A relay that sends us away again and again must not make us hold a session for each time.
     const [oldest] = this.#leaving.keys();
     if (this.#leaving.size > MAX_LEAVING && oldest !== undefined) this.#forget(oldest);
@@ -170,8 +163,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 
   onOver(session: LinkSession, reason: PortholeError): void {
-    clearInterval(this.#leaving.get(session));
-    this.#leaving.delete(session);
+    this.#leaves(session);
     if (session !== this.#current || this.#finished) return;
     this.#current = undefined;
     if (FINAL_REFUSALS.has(reason.code)) {
@@ -254,8 +246,30 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 
   #forget(session: LinkSession): void {
-    clearInterval(this.#leaving.get(session));
-    if (this.#leaving.delete(session)) session.close('NO_ERROR');
+    if (this.#leaves(session)) session.close('NO_ERROR');
+  }
+
+  /** False when it was not one of those that are left. */
+  #leaves(session: LinkSession): boolean {
+    const timers = this.#leaving.get(session);
+    clearInterval(timers?.look);
+    clearTimeout(timers?.end);
+    return this.#leaving.delete(session);
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    this.#finished = true;
+    this.#wakeWatch.stop();
+    clearTimeout(this.#restartTimer);
+    const sessions = [...this.#leaving.keys()];
+    if (this.#current !== undefined) sessions.push(this.#current);
+    // Also without anything under way: the relay may just be sending a visitor here.
+    if (this.#current?.established === true && drainMs > 0) this.#current.goAway(drainMs);
+    await Promise.all(sessions.map((session) => untilIdle(session, drainMs)));
+    for (const session of sessions) {
+      this.#leaves(session);
+      session.close('NO_ERROR');
+    }
   }
 }
 
@@ -277,9 +291,13 @@ const MAX_LEAVING = 8;
 /** Why an address that was merely given to us may be gone after a lost session. */
 const ADDRESS_LOST: ReadonlySet<ErrorCode> = new Set(['NAME_TAKEN', 'NAME_RESERVED', 'PORT_TAKEN', 'PORT_NOT_ALLOWED']);
 
-/** Resolves when the session has had no stream for long enough that none is on its way, or after `limitMs`. */
-function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
-  return new Promise((resolve) => {
+/**
+ * Resolves when the session has had no stream for long enough that none is on its way, or after `limitMs`; at once when
+ * it does not stand.
+ */
+async function untilIdle(session: LinkSession, limitMs: number): Promise<void> {
+  if (!session.established || limitMs <= 0) return;
+  await new Promise<void>((resolve) => {
     const started = performance.now();
     const onTheWayMs = 2 * (session.minRttMs ?? 0) + 2 * LEAVING_LOOK_MS;
     let idleMs = 0;
