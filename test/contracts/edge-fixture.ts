@@ -1,6 +1,7 @@
 /** The visitors' doors on real sockets with fakes behind them, and a visitor who speaks bytes. */
 import * as net from 'node:net';
 import { DEFAULT_HEAD_LIMITS } from '@porthole/protocol/http1';
+import { TurnQueue } from '@porthole/protocol/node';
 import { newEdgeCounters } from '../../packages/relay/src/edge/counters.ts';
 import type { DoorParts } from '../../packages/relay/src/edge/door-parts.ts';
 import { DEFAULT_TIMEOUTS } from '../../packages/relay/src/edge/edge-parts.ts';
@@ -9,7 +10,6 @@ import { OwnHosts } from '../../packages/relay/src/edge/own-hosts.ts';
 import { ResponseHeads } from '../../packages/relay/src/edge/sound-response.ts';
 import { Ticker } from '../../packages/relay/src/edge/ticker.ts';
 import { TrustedAddresses } from '../../packages/relay/src/edge/trusted-addresses.ts';
-import { TurnQueue } from '../../packages/relay/src/edge/turn-queue.ts';
 import { VisitorLimits } from '../../packages/relay/src/edge/visitor-limits.ts';
 import type {
   Address,
@@ -94,11 +94,15 @@ export interface FixtureOptions extends Partial<Omit<DoorParts, 'timeouts' | 'li
   readonly maxPerAddress?: number;
 }
 
+function rethrow(error: unknown): never {
+  throw error;
+}
+
 export function fixtureParts(options: FixtureOptions, registry: FakeRegistry): DoorParts {
   const trusted = options.trusted ?? new TrustedAddresses([]);
   return {
     registry,
-    turns: new TurnQueue(),
+    turns: new TurnQueue(options.reportBug ?? rethrow),
     heads: new ResponseHeads(),
     ticker: new Ticker(5),
     counters: newEdgeCounters(),
@@ -107,9 +111,8 @@ export function fixtureParts(options: FixtureOptions, registry: FakeRegistry): D
     ownHosts: new OwnHosts(['tunnel.test']),
     viaName: 'relay-under-test',
     agentUpgrade: undefined,
-    reportBug: (error) => {
-      throw error;
-    },
+    reportBug: rethrow,
+    acceptFailed: rethrow,
     ...options,
     limits: new VisitorLimits(options.maxConnections ?? 1000, options.maxPerAddress ?? 1000, trusted),
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },

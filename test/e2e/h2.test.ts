@@ -9,6 +9,7 @@ import { missing } from '../harness/debian.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { runProgram } from '../harness/program.ts';
 import { patternBody } from '../harness/random.ts';
+import { connectVisitor, readAnswer } from '../harness/raw-visitor.ts';
 import { type Stage, startStage } from '../harness/stage.ts';
 
 let origin: Origin;
@@ -213,6 +214,28 @@ describe('origins that speak HTTP/2', () => {
     expect(echoed.text).toBe('over tls');
     expect(echoed.headers['x-scheme']).toBe('https');
     session.close();
+    server.close();
+  });
+
+  it('get what a visitor repeats, in fields and trailers, and the agent lives on', async () => {
+    const server = http2.createServer({ strictSingleValueFields: false } as http2.ServerOptions);
+    const trailers: string[][] = [];
+    server.on('stream', (stream, _headers, _flags, raw: string[]) => {
+      stream.on('error', () => undefined);
+      stream.on('trailers', (_trailers, _trailerFlags, rawTrailers: string[]) => trailers.push(rawTrailers));
+      stream.resume();
+      stream.on('end', () => {
+        stream.respond({ ':status': 200 });
+        stream.end(String(raw.filter((name) => name === 'user-agent').length));
+      });
+    });
+    const port = await listen(server);
+    await using told = await startStage(`h2c://${port}`);
+    await using visitor = await connectVisitor(told.url);
+    const start = `POST / HTTP/1.1\r\nHost: ${told.host}\r\nTransfer-Encoding: chunked\r\n`;
+    await visitor.send(`${start}User-Agent: a\r\nUser-Agent: b\r\n\r\n2\r\nhi\r\n0\r\nETag: "1"\r\nETag: "2"\r\n\r\n`);
+    expect((await readAnswer(visitor)).body.toString()).toBe('2');
+    expect(trailers).toEqual([['etag', '"1"', 'etag', '"2"']]);
     server.close();
   });
 

@@ -12,7 +12,8 @@ import {
   type Stream,
   type StreamSink,
 } from '@porthole/protocol';
-import { forwardableResponseFields, forwardableTrailers } from '@porthole/protocol/http1';
+import { forwardableResponseFields, forwardableTrailers, requireValidFields } from '@porthole/protocol/http1';
+import { h2Headers } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { H2Sessions } from './h2-sessions.ts';
 import type { Opening } from './origin-socket.ts';
@@ -78,8 +79,12 @@ export class H2Exchange implements StreamSink {
       this.#instead.onTrailers(block);
       return;
     }
-    this.#trailerBlock = block;
-    this.#trailers = forwardableTrailers(decodeFields(block));
+    this.#guarded(() => {
+      const fields = decodeFields(block);
+      requireValidFields(fields, 'PROTOCOL_ERROR');
+      this.#trailerBlock = block;
+      this.#trailers = forwardableTrailers(fields);
+    });
   }
 
   onEnd(): void {
@@ -119,7 +124,9 @@ export class H2Exchange implements StreamSink {
     origin.on('response', (_headers, flags, raw: string[]) =>
       this.#guarded(() => this.#onResponse(origin, flags, raw)),
     );
-    origin.on('trailers', (_headers: unknown, _flags: unknown, raw: string[]) => this.#onAnswerTrailers(raw));
+    origin.on('trailers', (_headers: unknown, _flags: unknown, raw: string[]) =>
+      this.#guarded(() => this.#onAnswerTrailers(raw)),
+    );
     origin.on('data', (chunk: Buffer) => {
       if (!this.#over && !this.#stream.write(chunk)) origin.pause();
     });
@@ -128,7 +135,8 @@ export class H2Exchange implements StreamSink {
     origin.on('close', () => this.#onClose(origin, session));
     if (bodiless) return;
     origin.on('wantTrailers', () => {
-      if (!origin.closed && !origin.destroyed && !this.#over) origin.sendTrailers(headersOf(this.#trailers));
+      if (origin.closed || origin.destroyed || this.#over) return;
+      this.#guarded(() => origin.sendTrailers(h2Headers(this.#trailers)));
     });
     const held = this.#held;
     this.#held = [];
@@ -139,7 +147,7 @@ export class H2Exchange implements StreamSink {
   #headers(): OutgoingHttpHeaders {
     const { method, target } = this.#request;
     const fields = this.#around.rewriting?.requestFields(this.#request) ?? this.#request.fields;
-    const headers = headersOf(fields);
+    const headers = h2Headers(fields);
     const host = headers['host'];
     delete headers['host'];
     return {
@@ -245,7 +253,7 @@ export class H2Exchange implements StreamSink {
       step();
     } catch (error) {
       if (error instanceof PortholeError) this.#abort(error.code, error.detail);
-      else this.#abort('INTERNAL', 'passing an answer on');
+      else this.#abort('INTERNAL', 'passing an exchange on');
     }
   }
 
@@ -268,30 +276,6 @@ export class H2Exchange implements StreamSink {
 }
 
 function ignore(): void {}
-
-const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]);
-
-/** RFC 9113 section 8.2: lower case, none that speaks about a connection; `te` is `trailers` or nothing already. */
-function headersOf(fields: Fields): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = Object.create(null);
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = (fields[i] as string).toLowerCase();
-    if (CONNECTION_FIELDS.has(name)) continue;
-    const value = fields[i + 1] as string;
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else headers[name] = [String(before), value];
-  }
-  return headers;
-}
 
 function withoutPseudo(raw: readonly string[]): Fields {
   const fields: Fields = [];

@@ -97,12 +97,7 @@ export class H2Sessions {
 
   /** Who speaks HTTP/2 sends SETTINGS first of all (RFC 9113 section 3.4); others answer the preface with an error or not. */
   #prove(socket: Duplex): void {
-    const session = http2.connect('http://origin', {
-      createConnection: () => socket,
-      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-      maxSessionMemory: MEBIBYTES_PER_SESSION,
-      maxHeaderListPairs: 1_024,
-    });
+    const session = http2.connect('http://origin', sessionOptions(socket));
     const timer = setTimeout(() => session.destroy(), PROOF_MS);
     const settle = (): void => {
       clearTimeout(timer);
@@ -146,4 +141,16 @@ export class H2Sessions {
     this.#waiting.clear();
     for (const taken of waiting) taken(outcome);
   }
+}
+
+function sessionOptions(socket: Duplex): http2.ClientSessionOptions {
+  const options = {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+    maxSessionMemory: MEBIBYTES_PER_SESSION,
+    maxHeaderListPairs: 1_024,
+    // What a visitor repeats is passed on as it is.
+    strictSingleValueFields: false,
+  };
+  return options;
 }

@@ -19,13 +19,13 @@ import {
   PlainResponse,
   requireValidFields,
 } from '@porthole/protocol/http1';
+import type { TurnQueue } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
 import type { Opening } from './origin-socket.ts';
 import { isReplayable, type RequestStarts } from './request-head.ts';
 import { RequestWriter } from './request-writer.ts';
-import type { TurnQueue } from './turn-queue.ts';
 
 export interface ExchangeSurroundings {
   readonly pool: OriginPool;

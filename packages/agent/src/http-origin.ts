@@ -1,5 +1,6 @@
 /** A local HTTP/1.1 service behind a tunnel. */
 import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
+import { TurnQueue } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import { HttpExchange, type ExchangeSurroundings } from './http-exchange.ts';
 import { DEFAULT_POOL, OriginPool, type PoolSettings } from './origin-pool.ts';
@@ -7,7 +8,6 @@ import type { OriginOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { deafSink } from './deaf-sink.ts';
 import { RequestStarts } from './request-head.ts';
-import { TurnQueue } from './turn-queue.ts';
 
 export interface HttpOriginOptions {
   readonly opener: OriginOpener;

@@ -1,13 +1,12 @@
 /** A local TCP service behind a tunnel: bytes both ways, each direction ending for itself. */
 import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type StreamSink } from '@porthole/protocol';
-import { toKeep } from '@porthole/protocol/node';
+import { toKeep, TurnQueue } from '@porthole/protocol/node';
 import { Socket } from 'node:net';
 import { deafSink } from './deaf-sink.ts';
 import { readFrom, type Opening, type OriginOpener, type OriginSocket } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
 import { RequestWriter } from './request-writer.ts';
-import { TurnQueue } from './turn-queue.ts';
 
 export class RawOrigin implements Origin {
   readonly #opener: OriginOpener;

@@ -4,10 +4,9 @@
  */
 import { PortholeError, releaseAll, type Fields, type Stream } from '@porthole/protocol';
 import { CHUNK_END, chunkHead, lastChunk } from '@porthole/protocol/http1';
-import { hasLeft } from '@porthole/protocol/node';
+import { type Flushable, hasLeft, type TurnQueue } from '@porthole/protocol/node';
 import type { Duplex } from 'node:stream';
 import type { RequestFraming, RequestStart } from './request-head.ts';
-import type { Flushable, TurnQueue } from './turn-queue.ts';
 
 /** So much is written before the turn's end, while it is still in the processor's cache. */
 const EARLY_WRITE_BYTES = 60 * 1024;
@@ -133,6 +132,10 @@ export class RequestWriter implements Flushable {
     if (socket === undefined || this.#blocked) return;
     if (!this.#headSent || this.#pending.length > 0) this.#writeOut(socket);
     this.#finish(socket);
+  }
+
+  failed(error: Error): void {
+    this.#socket?.destroy(error);
   }
 
   #writeOut(socket: Duplex): void {

@@ -99,6 +99,11 @@ function visitorRows(from: From): MetricRow[] {
       'Visitors’ connections closed because of a limit.',
       from(({ edge }) => edge.visitorsRefusedTotal),
     ],
+    [
+      'porthole_accepts_failed_total',
+      'Connections that could not be accepted, mostly for want of file descriptors.',
+      from(({ edge }) => edge.acceptsFailedTotal),
+    ],
     ['porthole_exchanges', 'Exchanges under way.', from(({ edge }) => edge.exchangesOpen)],
     ['porthole_exchanges_total', 'Exchanges begun.', from(({ edge }) => edge.exchangesTotal)],
     [

@@ -120,6 +120,7 @@ export class RelayTls {
       arrivals: plainArrivals,
       maxVisitors: config.limits.maxVisitors,
       reportBug: edge.reportBug,
+      acceptFailed: edge.acceptFailed,
     });
   }
 

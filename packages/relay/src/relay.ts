@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { CLAIM_FEATURES } from '@porthole/protocol';
+import { TurnQueue } from '@porthole/protocol/node';
 import { ReservedNames } from './access/reserved-names.ts';
 import type { Access } from './access/access.ts';
 import { CustomDomains, systemDns } from './access/custom-domains.ts';
@@ -36,7 +37,6 @@ import { TcpDoor } from './edge/tcp-door.ts';
 import { Ticker } from './edge/ticker.ts';
 import { newTlsCounters } from './edge/tls-counters.ts';
 import { TrustedAddresses } from './edge/trusted-addresses.ts';
-import { TurnQueue } from './edge/turn-queue.ts';
 import { VisitorLimits } from './edge/visitor-limits.ts';
 import { type Log, SILENT_LOG } from './observe/log.ts';
 import { ThrottledLog } from './observe/throttled-log.ts';
@@ -105,6 +105,7 @@ export interface RelayInsides {
 export class Relay {
   readonly #config: RelayConfig;
   readonly #log: Log;
+  readonly #throttledLog: ThrottledLog;
   readonly #store: Store;
   readonly #names: ReservedNames;
   readonly #registry: LocalRouteRegistry | SharedRouteRegistry;
@@ -127,6 +128,7 @@ export class Relay {
   constructor(config: RelayConfig, deps: RelayDeps = {}) {
     this.#config = config;
     this.#log = deps.log ?? SILENT_LOG;
+    this.#throttledLog = new ThrottledLog(this.#log);
     this.#store = deps.store ?? openStore(config.dataDir);
     this.#names = new ReservedNames(this.#store);
     this.#worker = deps.worker;
@@ -272,15 +274,20 @@ export class Relay {
   #edgeParts(): EdgeParts {
     const { limits, trustedProxies, waitMs } = this.#config;
     const trusted = new TrustedAddresses(trustedProxies);
+    const reportBug = (err: unknown): void => this.#log.error({ event: 'fault', err });
     return {
       registry: this.#registry,
-      turns: new TurnQueue(),
+      turns: new TurnQueue(reportBug),
       heads: new ResponseHeads(),
       ticker: new Ticker(),
       counters: this.#edgeCounters,
       limits: new VisitorLimits(limits.maxVisitors, limits.maxVisitorsPerAddress, trusted),
       trusted,
-      reportBug: (err) => this.#log.error({ event: 'fault', err }),
+      reportBug,
+      acceptFailed: (err) => {
+        this.#edgeCounters.acceptsFailedTotal += 1;
+        this.#throttledLog.error('system', { event: 'connection not accepted', err });
+      },
       timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, keepAliveIdleMs: limits.idleTimeoutMs, waitMs },
     };
   }
@@ -317,7 +324,7 @@ export class Relay {
       counters: this.#agentCounters,
       limits,
       log: this.#log,
-      throttledLog: new ThrottledLog(this.#log),
+      throttledLog: this.#throttledLog,
       domains,
       customDomains: this.#customDomains,
       hasTls: this.#config.tls !== undefined,

@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Listener } from '../../../../test/harness/listener.ts';
-import { DirectWrites } from '../node.ts';
+import { DirectWrites } from './direct-writes.ts';
 
 let direct: DirectWrites;
 let listener: Listener;

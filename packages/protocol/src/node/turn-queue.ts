@@ -1,13 +1,16 @@
 /**
  * Gathers what is to be written in one turn of the event loop and writes it at the turn's end, one system call per
- * socket: the write call is where a relay's time goes. One queue serves all visitors of the process.
+ * socket: the write call is where a proxy's time goes, and a socket that was closed meanwhile is noticed before anything
+ * is written to it. One queue serves all sockets of a process, or of a part of it.
  */
-import { Prefixes } from '@porthole/protocol';
-import { DirectWrites } from '@porthole/protocol/node';
+import { Prefixes } from '../prefixes.ts';
+import { DirectWrites } from './direct-writes.ts';
 
 /** Has something to write at the end of the turn. */
 export interface Flushable {
   flush(): void;
+  /** `flush` threw, which is a bug: what was being written cannot be completed, and must not look as if it were. */
+  failed(error: Error): void;
 }
 
 const SCRATCH_BYTES = 64 * 1024;
@@ -15,11 +18,17 @@ const SCRATCH_BYTES = 64 * 1024;
 export class TurnQueue {
   /** For what is little. */
   readonly direct = new DirectWrites();
+  readonly #reportBug: (error: unknown) => void;
   #waiting: Flushable[] = [];
   #running: Flushable[] = [];
   #scheduled = false;
   #scratch: Prefixes | undefined;
   readonly #run = (): void => this.#flushAll();
+
+  /** `reportBug` is told when a `flush` throws. Default: only whose `flush` it was. */
+  constructor(reportBug: (error: unknown) => void = () => {}) {
+    this.#reportBug = reportBug;
+  }
 
   /** The caller sees to it that it is not queued twice. */
   add(flushable: Flushable): void {
@@ -45,7 +54,19 @@ export class TurnQueue {
     this.#waiting = this.#running;
     this.#running = batch;
     this.#scheduled = false;
-    for (const flushable of batch) flushable.flush();
+    for (const flushable of batch) {
+      try {
+        flushable.flush();
+      } catch (error) {
+        // The others have done nothing wrong.
+        this.#contain(flushable, error);
+      }
+    }
     batch.length = 0;
+  }
+
+  #contain(flushable: Flushable, error: unknown): void {
+    this.#reportBug(error);
+    flushable.failed(error instanceof Error ? error : new Error(String(error)));
   }
 }

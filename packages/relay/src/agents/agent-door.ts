@@ -52,7 +52,7 @@ export class AgentDoor implements AgentUpgrade {
     socket.on('error', () => socket.destroy());
     const hasRoom =
       !this.#draining && this.#hasRoomFor(socket) && this.#pace.take(() => this.#accept(socket, head, rest));
-    if (!hasRoom) refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
+    if (!hasRoom) refuse(socket);
   }
 
   /** Whoever opens handshakes and never finishes them must not keep the others out. */
@@ -117,17 +117,14 @@ export class AgentDoor implements AgentUpgrade {
   #accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
     if (socket.destroyed) return;
     if (this.#draining) {
-      refuse(socket, '503 Service Unavailable', 'Retry-After: 1\r\n');
+      refuse(socket);
       return;
     }
-    const wanted = head.upgrade?.toLowerCase();
-    if (wanted === UPGRADE_TOKEN) {
+    if (head.upgrade?.toLowerCase() === UPGRADE_TOKEN) {
       socket.write(SWITCHING);
       this.#begin(new SocketCarrier(socket, rest));
-    } else if (wanted === 'websocket') {
-      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
     } else {
-      refuse(socket, '426 Upgrade Required', `Upgrade: ${UPGRADE_TOKEN}, websocket\r\n`);
+      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
     }
   }
 
@@ -149,6 +146,9 @@ export class AgentDoor implements AgentUpgrade {
   }
 }
 
-function refuse(socket: net.Socket, status: string, fields: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\n${fields}Content-Length: 0\r\nConnection: close\r\n\r\n`);
+function refuse(socket: net.Socket): void {
+  socket.write('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  socket.destroySoon();
+  // What was sent along is read off, or the close would be a reset that takes the answer with it.
+  socket.resume();
 }

@@ -6,6 +6,8 @@ export interface EdgeCounters {
   visitorsTotal: number;
   /** Connections turned away because a limit was reached. */
   visitorsRefusedTotal: number;
+  /** Connections that the system could not give us, mostly for want of file descriptors. */
+  acceptsFailedTotal: number;
   /** Exchanges under way, waiting ones included. */
   exchangesOpen: number;
   exchangesTotal: number;
@@ -36,6 +38,7 @@ export function newEdgeCounters(): EdgeCounters {
     visitorsOpen: 0,
     visitorsTotal: 0,
     visitorsRefusedTotal: 0,
+    acceptsFailedTotal: 0,
     exchangesOpen: 0,
     exchangesTotal: 0,
     answersTotal: [0, 0, 0, 0, 0, 0],

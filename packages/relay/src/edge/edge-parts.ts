@@ -1,10 +1,10 @@
 /** What all doors for visitors share, and their time-outs. */
+import type { TurnQueue } from '@porthole/protocol/node';
 import type { RouteRegistry } from '../routing/registry.ts';
 import type { EdgeCounters } from './counters.ts';
 import type { ResponseHeads } from './sound-response.ts';
 import type { Ticker } from './ticker.ts';
 import type { TrustedAddresses } from './trusted-addresses.ts';
-import type { TurnQueue } from './turn-queue.ts';
 import type { VisitorLimits } from './visitor-limits.ts';
 
 /** All in milliseconds; 0 switches one off. None of them bounds the whole of an exchange. */
@@ -46,4 +46,6 @@ export interface EdgeParts {
   readonly timeouts: EdgeTimeouts;
   /** Something failed that should not be able to; whoever runs the doors logs it. The visitor gets INTERNAL. */
   readonly reportBug: (error: unknown) => void;
+  /** A connection could not be accepted, mostly for want of file descriptors. May be called often. */
+  readonly acceptFailed: (error: Error) => void;
 }

@@ -2,7 +2,7 @@
  * Writes one response on an HTTP/2 stream. What comes within a turn of the event loop leaves together, so that an answer
  * without body is one HEADERS frame with END_STREAM (gRPC's "trailers only") and a small one is not spread over packets.
  */
-import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import {
   type ExchangeResponse,
   type Fields,
@@ -12,9 +12,9 @@ import {
   type RequestHead,
 } from '@porthole/protocol';
 import { forwardableResponseFields, forwardableTrailers, responseFraming } from '@porthole/protocol/http1';
+import type { Flushable, TurnQueue } from '@porthole/protocol/node';
 import type { AnswerWriter } from './answer-writer.ts';
-import { h2Headers, h2ResponseHeaders } from './h2-fields.ts';
-import type { Flushable, TurnQueue } from './turn-queue.ts';
+import { h2AnswerHeaders, h2ResponseHeaders } from './h2-fields.ts';
 
 /** Pieces of one turn up to this size in all are copied together. */
 const JOIN_BYTES = 16 * 1024;
@@ -27,7 +27,7 @@ export class H2Answer implements AnswerWriter, Flushable {
   /** Of all body bytes, `pendingBytes` have not gone into frames yet. */
   readonly #onWritten: (pendingBytes: number) => void;
   readonly #written = (): void => this.#onWritten(this.#stream.writableLength + this.#bytes);
-  #head: OutgoingHttpHeaders | readonly string[] | undefined;
+  #head: readonly string[] | undefined;
   #pieces: Buffer[] = [];
   #bytes = 0;
   /** Body bytes still to come, if the head said. */
@@ -45,6 +45,8 @@ export class H2Answer implements AnswerWriter, Flushable {
 
   head(response: ExchangeResponse, request: RequestHead, mayKeepAlive: boolean): void {
     const { status, fields } = response;
+    // Unknown ones are passed on, but Node lets none out that has no class (RFC 9110 section 15).
+    if (status > 599) throw new PortholeError('ORIGIN_BAD_RESPONSE', `status ${status} over HTTP/2`);
     // RFC 8441 section 5: any 2xx would tell the visitor that his WebSocket is open.
     if (request.upgrade !== undefined && status < 300)
       throw new PortholeError('ORIGIN_BAD_RESPONSE', `${status} for a WebSocket`);
@@ -101,6 +103,10 @@ export class H2Answer implements AnswerWriter, Flushable {
     if (this.#closing && this.#trailers === undefined) stream.close();
   }
 
+  failed(): void {
+    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
   #queue(): void {
     if (this.#queued) return;
     this.#queued = true;
@@ -108,7 +114,7 @@ export class H2Answer implements AnswerWriter, Flushable {
   }
 
   /** True when the head was all. */
-  #respond(head: OutgoingHttpHeaders | readonly string[]): boolean {
+  #respond(head: readonly string[]): boolean {
     this.#head = undefined;
     const stream = this.#stream;
     const isAll = this.#ended && this.#bytes === 0 && this.#trailers === undefined;
@@ -156,7 +162,13 @@ export class H2Answer implements AnswerWriter, Flushable {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     // Without any, Node ends the stream with an empty DATA frame.
-    stream.sendTrailers(h2Headers(undefined, this.#trailers ?? []));
+    try {
+      stream.sendTrailers(h2AnswerHeaders(undefined, this.#trailers ?? []));
+    } catch {
+      // Node has its own idea of what may stand there.
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
     // Node sends them at the next turn.
     if (this.#closing) setImmediate(() => stream.close());
   }

@@ -2,6 +2,7 @@
 import type * as net from 'node:net';
 import type { DoorParts } from './door-parts.ts';
 import { H2Session } from './h2-session.ts';
+import { OpenConnections } from './open-connections.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import type { VisitorTls } from './visitor-tls.ts';
 
@@ -37,9 +38,8 @@ export function h2Preface(bytes: Buffer): H2Preface {
 
 export class H2Door {
   readonly #parts: DoorParts;
-  readonly #sessions = new Set<H2Session>();
+  readonly #sessions = new OpenConnections<H2Session>();
   #isDraining = false;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
@@ -65,7 +65,6 @@ export class H2Door {
     const session: H2Session = new H2Session(socket, from, covers, parts, () => {
       limits.leave(address);
       this.#sessions.delete(session);
-      if (this.#sessions.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     this.#sessions.add(session);
   }
@@ -74,22 +73,12 @@ export class H2Door {
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     for (const session of this.#sessions) session.drain();
-    const timer = setTimeout(() => {
-      for (const session of this.#sessions) session.destroy();
-    }, deadlineMs);
-    await this.#empty();
-    clearTimeout(timer);
+    await this.#sessions.untilClosed(deadlineMs);
   }
 
   /** At once. Idempotent. */
   async close(): Promise<void> {
     this.#isDraining = true;
-    for (const session of this.#sessions) session.destroy();
-    await this.#empty();
-  }
-
-  #empty(): Promise<void> {
-    if (this.#sessions.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+    await this.#sessions.untilClosed(0);
   }
 }

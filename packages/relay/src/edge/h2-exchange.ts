@@ -14,7 +14,7 @@ import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { H2Answer } from './h2-answer.ts';
-import { h2Headers } from './h2-fields.ts';
+import { h2AnswerHeaders } from './h2-fields.ts';
 import { grpcStatusOf } from './h2-grpc-status.ts';
 import { type H2RequestHead, h2RequestHead } from './h2-head.ts';
 import { H2Pipe } from './h2-pipe.ts';
@@ -135,9 +135,9 @@ export class H2Exchange implements ExchangeOwner {
     if (stream.destroyed || stream.closed || stream.headersSent) return;
     const { status, fields, body } = this.#ownAnswer(code, detail);
     if (body === '' || this.#head?.method === 'HEAD') {
-      stream.respond(h2Headers(status, fields), { endStream: true });
+      stream.respond(h2AnswerHeaders(status, fields), { endStream: true });
     } else {
-      stream.respond(h2Headers(status, fields));
+      stream.respond(h2AnswerHeaders(status, fields));
       stream.end(body, 'latin1');
     }
   }
@@ -153,7 +153,7 @@ export class H2Exchange implements ExchangeOwner {
   interim(response: ExchangeResponse): void {
     const { status, fields } = response;
     if (this.#stream.destroyed || this.#stream.closed || this.#stream.headersSent) return;
-    this.#stream.additionalHeaders(h2Headers(status, forwardableResponseFields(status, fields)));
+    this.#stream.additionalHeaders(h2AnswerHeaders(status, forwardableResponseFields(status, fields)));
   }
 
   exchangeOver(keepAlive: boolean): void {
@@ -178,7 +178,7 @@ export class H2Exchange implements ExchangeOwner {
     counters.upgradedTotal += 1;
     const fields = without(forwardableResponseFields(200, response.fields), 'sec-websocket-accept');
     // Trailers are waited for, so that a pipe that is cut never gets END_STREAM.
-    this.#stream.respond(h2Headers(200, fields), { waitForTrailers: true, sendDate: false } as object);
+    this.#stream.respond(h2AnswerHeaders(200, fields), { waitForTrailers: true, sendDate: false } as object);
     this.#pipe = new H2Pipe(this.#stream, stream, counters);
     this.#pipe.start();
     return this.#pipe;

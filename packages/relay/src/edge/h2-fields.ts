@@ -1,48 +1,23 @@
-/** Fields as they stand in HTTP/2 (RFC 9113 section 8.2): lower case, none that speaks about a connection. */
+/** Fields of answers as they stand in HTTP/2. */
 import type { OutgoingHttpHeaders } from 'node:http2';
 import type { Fields } from '@porthole/protocol';
+import { H2_CONNECTION_FIELDS, h2Headers } from '@porthole/protocol/node';
 
-const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'te',
-  'http2-settings',
-]);
+const NOT_IN_ANSWERS: ReadonlySet<string> = new Set([...H2_CONNECTION_FIELDS, 'te']);
 
-/** Since 24.7 Node takes a flat list, as it stands on the wire, which costs half of what an object does. */
-const TAKES_LISTS = takesLists(process.versions.node);
-
-/** For `respond`. */
-export function h2ResponseHeaders(status: number, fields: Fields): OutgoingHttpHeaders | readonly string[] {
-  if (!TAKES_LISTS) return h2Headers(status, fields);
+/** For `respond`, which takes a flat list, as it stands on the wire: that costs half of what an object does. */
+export function h2ResponseHeaders(status: number, fields: Fields): readonly string[] {
   const list = [':status', String(status)];
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] as string).toLowerCase();
-    if (!CONNECTION_FIELDS.has(name)) list.push(name, fields[i + 1] as string);
+    if (!NOT_IN_ANSWERS.has(name)) list.push(name, fields[i + 1] as string);
   }
   return list;
 }
 
-function takesLists(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > 24 || (major === 24 && minor >= 7);
-}
-
-/** Repeated fields become lists, in their order. `status` undefined: trailers. */
-export function h2Headers(status: number | undefined, fields: Fields): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = Object.create(null);
+/** For those that take objects. `status` undefined: trailers. */
+export function h2AnswerHeaders(status: number | undefined, fields: Fields): OutgoingHttpHeaders {
+  const headers = h2Headers(fields, NOT_IN_ANSWERS);
   if (status !== undefined) headers[':status'] = status;
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = (fields[i] as string).toLowerCase();
-    if (CONNECTION_FIELDS.has(name)) continue;
-    const value = fields[i + 1] as string;
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else headers[name] = [String(before), value];
-  }
   return headers;
 }

@@ -381,6 +381,19 @@ describe('WebSocket over HTTP/2', () => {
   });
 });
 
+describe('an answer that HTTP/2 has no room for', () => {
+  it.each([600, 999])('is a bad response: status %i', async (status) => {
+    const seen = visit();
+    (await nextStream()).answer(status, ['content-length', '2'], 'hi');
+    await seen.closed;
+    expect(`${seen.status} ${seen.headers['porthole-error']}`).toBe('502 ORIGIN_BAD_RESPONSE');
+    const next = visit();
+    (await nextStream()).answer(200, [], 'ok');
+    await next.closed;
+    expect(next.body).toBe('ok');
+  });
+});
+
 describe('the end of a session with a WebSocket', () => {
   it('tells it to come back and drops what it still says', async () => {
     await once(session, 'remoteSettings');

@@ -1,10 +1,11 @@
 /** The public HTTP address: visitors of all tunnels, and agents who ask for a carrier. Owns the listening socket. */
 import * as net from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { PortholeError } from '@porthole/protocol';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { H2Door } from './h2-door.ts';
+import { BACKLOG, listen } from './listen.ts';
+import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
@@ -27,9 +28,8 @@ export class HttpDoor {
   /** Visitors of this address who speak HTTP/2, and those who negotiated it in TLS. */
   readonly h2: H2Door;
   readonly #reads = new VisitorReads();
-  readonly #visitors = new Set<VisitorConnection>();
+  readonly #visitors = new OpenConnections<VisitorConnection>();
   #isDraining = false;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
@@ -52,19 +52,7 @@ export class HttpDoor {
 
   /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
   start(address: HttpDoorAddress): Promise<net.AddressInfo> {
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(
-          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
-        );
-      });
-      server.listen({ ...address, backlog: 4096 }, () => {
-        // Running out of file descriptors is reported here; the listener goes on.
-        server.removeAllListeners('error').on('error', () => undefined);
-        resolve(server.address() as net.AddressInfo);
-      });
-    });
+    return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }
 
   /**
@@ -86,7 +74,6 @@ export class HttpDoor {
       () => {
         limits.leave(address);
         this.#visitors.delete(visitor);
-        if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
       },
       scheme === 'http' && parts.h2c !== false ? this.#takerOfH2(parts) : undefined,
     );
@@ -104,19 +91,14 @@ export class HttpDoor {
     this.#isDraining = true;
     this.#server.close();
     for (const visitor of this.#visitors) visitor.drain(keepIdle);
-    const timer = setTimeout(() => {
-      for (const visitor of this.#visitors) visitor.destroy();
-    }, deadlineMs);
-    await Promise.all([this.h2.drain(deadlineMs), this.#empty()]);
-    clearTimeout(timer);
+    await Promise.all([this.h2.drain(deadlineMs), this.#visitors.untilClosed(deadlineMs)]);
   }
 
   /** At once. Idempotent. */
   async close(): Promise<void> {
     this.#isDraining = true;
     this.#server.close();
-    for (const visitor of this.#visitors) visitor.destroy();
-    await Promise.all([this.h2.close(), this.#empty()]);
+    await Promise.all([this.h2.close(), this.#visitors.untilClosed(0)]);
   }
 
   readonly #takeH2 = (socket: net.Socket, parts?: DoorParts): void => {
@@ -140,10 +122,5 @@ export class HttpDoor {
     socket.destroySoon();
     // What he has sent is read off, or the close would be a reset that takes the answer with it.
     socket.resume();
-  }
-
-  #empty(): Promise<void> {
-    if (this.#visitors.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 }

@@ -125,6 +125,7 @@ it('the door that redirects takes it off', async () => {
     arrivals: arrivalsFrom('127.0.0.1'),
     maxVisitors: 10,
     reportBug: (error) => expect.unreachable(String(error)),
+    acceptFailed: (error) => expect.unreachable(String(error)),
   });
   const { port } = await door.start({ host: '127.0.0.1', port: 0 });
   const socket = net.connect(port, '127.0.0.1');

@@ -4,9 +4,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { PortholeError } from '@porthole/protocol';
 import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import type { HttpDoorAddress } from './http-door.ts';
+import { BACKLOG, listen } from './listen.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
 
 export interface RedirectDoorParts {
@@ -18,6 +18,7 @@ export interface RedirectDoorParts {
   readonly arrivals?: ProxyArrivals | undefined;
   readonly maxVisitors: number;
   readonly reportBug: (error: unknown) => void;
+  readonly acceptFailed: (error: Error) => void;
 }
 
 const CHALLENGE_PREFIX = '/.well-known/acme-challenge/';
@@ -50,18 +51,7 @@ export class RedirectDoor {
 
   /** Rejects with ADDRESS_IN_USE. */
   start(address: HttpDoorAddress): Promise<AddressInfo> {
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(
-          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
-        );
-      });
-      server.listen({ ...address, backlog: 4096 }, () => {
-        server.removeAllListeners('error').on('error', () => undefined);
-        resolve(server.address() as AddressInfo);
-      });
-    });
+    return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }
 
   /** Idempotent. */

@@ -6,6 +6,8 @@ import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource, PublicPorts } from '../routing/public-ports.ts';
 import type { EdgeParts } from './edge-parts.ts';
+import { listen } from './listen.ts';
+import { OpenConnections } from './open-connections.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { plainAddress } from './trusted-addresses.ts';
@@ -21,9 +23,8 @@ export class TcpDoor implements PublicPorts {
   readonly #host: string | undefined;
   readonly #parts: TcpDoorParts;
   readonly #servers = new Map<number, net.Server>();
-  readonly #visitors = new Set<TcpVisitor>();
+  readonly #visitors = new OpenConnections<TcpVisitor>();
   readonly #source: PortSource | undefined;
-  #whenEmpty: (() => void)[] = [];
   #draining = false;
 
   /** `host`: the address to listen on; undefined for all. `source`: who owns the ports, when it is not this door. */
@@ -54,16 +55,7 @@ export class TcpDoor implements PublicPorts {
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
     for (const port of this.#servers.keys()) this.close(port);
-    if (this.#visitors.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        for (const visitor of this.#visitors) visitor.destroy();
-      }, deadlineMs);
-      this.#whenEmpty.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#visitors.untilClosed(deadlineMs);
   }
 
   #adopt(port: number, handle: ListenHandle): void {
@@ -71,21 +63,16 @@ export class TcpDoor implements PublicPorts {
     else this.#listen(port, handle).catch((error: unknown) => this.#parts.reportBug(error));
   }
 
-  #listen(port: number, on: ListenHandle | net.ListenOptions): Promise<void> {
+  async #listen(port: number, on: ListenHandle | net.ListenOptions): Promise<void> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
     this.#servers.set(port, server);
     server.on('connection', (socket) => this.#arrive(socket, port));
-    return new Promise((resolve, reject) => {
-      server.once('error', (cause) => {
-        this.#servers.delete(port);
-        reject(new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause }));
-      });
-      server.listen(on, () => {
-        // Running out of file descriptors is reported here; the listener goes on.
-        server.removeAllListeners('error').on('error', () => undefined);
-        resolve();
-      });
-    });
+    try {
+      await listen(server, on, `port ${port}`, this.#parts.acceptFailed);
+    } catch (cause) {
+      this.#servers.delete(port);
+      throw new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause });
+    }
   }
 
   #arrive(socket: net.Socket, port: number): void {
@@ -110,7 +97,6 @@ export class TcpDoor implements PublicPorts {
     const visitor = new TcpVisitor(socket, { port }, address, this.#parts, () => {
       this.#visitors.delete(visitor);
       limits.leave(address);
-      if (this.#visitors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     this.#visitors.add(visitor);
     visitor.start();

@@ -4,7 +4,6 @@
  */
 import * as net from 'node:net';
 import * as tls from 'node:tls';
-import { PortholeError } from '@porthole/protocol';
 import { type ClientHello, fatalAlert } from '../tls/client-hello.ts';
 import type { ServingCertificates } from '../tls/serving-certificates.ts';
 import { serverTlsOptions } from '../tls/certificate-index.ts';
@@ -13,6 +12,8 @@ import type { EdgeParts } from './edge-parts.ts';
 import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-open.ts';
 import { HandshakePace } from './handshake-pace.ts';
 import type { HttpDoorAddress } from './http-door.ts';
+import { BACKLOG, listen } from './listen.ts';
+import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { type PeekOutcome, peekOpening } from './opening-peek.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
@@ -61,10 +62,9 @@ export class TlsDoor {
   readonly #clientCas: ClientCaServers;
   readonly #halfOpen: HalfOpenSockets;
   readonly #pace = new HandshakePace();
-  readonly #raw = new Set<TcpVisitor>();
+  readonly #raw = new OpenConnections<TcpVisitor>();
   readonly #inHandshake = new WeakMap<net.Socket, Handshake>();
   #isDraining = false;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(parts: TlsDoorParts) {
     this.#parts = parts;
@@ -90,35 +90,14 @@ export class TlsDoor {
 
   /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
   start(address: HttpDoorAddress): Promise<net.AddressInfo> {
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(
-          cause.code === 'EADDRINUSE' ? new PortholeError('ADDRESS_IN_USE', `port ${address.port}`, { cause }) : cause,
-        );
-      });
-      server.listen({ ...address, backlog: 4096 }, () => {
-        // Running out of file descriptors is reported here; the listener goes on.
-        server.removeAllListeners('error').on('error', () => undefined);
-        resolve(server.address() as net.AddressInfo);
-      });
-    });
+    return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }
 
   /** Stops listening; resolves when the last raw visitor has left, or cuts those who are left at the deadline. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     this.#server.close();
-    if (this.#raw.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        for (const visitor of this.#raw) visitor.destroy();
-      }, deadlineMs);
-      this.#whenEmpty.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#raw.untilClosed(deadlineMs);
   }
 
   /** At once. Idempotent. */
@@ -197,7 +176,6 @@ export class TlsDoor {
     const visitor = new TcpVisitor(socket, { host: name }, address, this.#parts, () => {
       this.#raw.delete(visitor);
       limits.leave(address);
-      if (this.#raw.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     this.#raw.add(visitor);
     visitor.start();

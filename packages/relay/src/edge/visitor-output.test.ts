@@ -1,6 +1,6 @@
 import * as net from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TurnQueue } from './turn-queue.ts';
+import { TurnQueue } from '@porthole/protocol/node';
 import { VisitorOutput } from './visitor-output.ts';
 
 let server: net.Server;

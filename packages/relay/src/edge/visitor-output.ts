@@ -4,8 +4,7 @@
  */
 import type * as net from 'node:net';
 import { release, releaseAll } from '@porthole/protocol';
-import { hasLeft } from '@porthole/protocol/node';
-import type { Flushable, TurnQueue } from './turn-queue.ts';
+import { type Flushable, hasLeft, type TurnQueue } from '@porthole/protocol/node';
 
 /** What gathered up to this size is copied together and written as one. */
 const JOIN_BYTES = 16 * 1024;
@@ -116,6 +115,10 @@ export class VisitorOutput implements Flushable {
     if (this.#blocked) return;
     if (this.#ending && !this.#socket.writableEnded) this.#socket.end();
     this.#owner?.outputWritten(0);
+  }
+
+  failed(): void {
+    this.#socket.resetAndDestroy();
   }
 
   /** Most answers are one piece or two; a list that may grow is ten times as large. */

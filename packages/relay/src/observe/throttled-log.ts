@@ -33,14 +33,11 @@ export class ThrottledLog {
 
   /** `by`: who caused it. */
   info(by: string, fields: LogFields): void {
-    const cause = this.#causeOf(fields.event, by);
-    if (cause.written >= LINES_PER_CAUSE || this.#written >= LINES) {
-      cause.suppressed += 1;
-      return;
-    }
-    cause.written += 1;
-    this.#written += 1;
-    this.#log.info(fields);
+    if (this.#mayWrite(by, fields)) this.#log.info(fields);
+  }
+
+  error(by: string, fields: LogFields): void {
+    if (this.#mayWrite(by, fields)) this.#log.error(fields);
   }
 
   /** Writes what has been counted. Idempotent; what comes later begins a new minute. */
@@ -51,6 +48,17 @@ export class ThrottledLog {
       if (suppressed > 0) this.#log.info({ event: 'lines suppressed', of: event, by, lines: suppressed });
     this.#causes.clear();
     this.#written = 0;
+  }
+
+  #mayWrite(by: string, { event }: LogFields): boolean {
+    const cause = this.#causeOf(event, by);
+    if (cause.written >= LINES_PER_CAUSE || this.#written >= LINES) {
+      cause.suppressed += 1;
+      return false;
+    }
+    cause.written += 1;
+    this.#written += 1;
+    return true;
   }
 
   #causeOf(event: string, by: string): Cause {
