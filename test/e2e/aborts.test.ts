@@ -1,12 +1,16 @@
 /** Whoever leaves is noticed on the other side at once, and nothing of him stays. */
 import { describe, expect, it } from 'vitest';
+import { startAgent } from '../harness/agent.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { openSockets } from '../harness/process-usage.ts';
 import { connectVisitor, getRequest } from '../harness/raw-visitor.ts';
+import { startRawOrigin } from '../harness/raw-origin.ts';
+import { startRelay } from '../harness/relay.ts';
 import { sceneOfFile } from '../harness/scene.ts';
-import { until, within } from '../harness/until.ts';
+import { settledValue, until, within } from '../harness/until.ts';
 
-const GIB = 1024 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
 const ROUNDS = 200;
 
 const scene = sceneOfFile(() => startOrigin({ keepAliveTimeoutMs: 500 }));
@@ -73,6 +77,29 @@ describe('aborts', () => {
     );
     await backToBaseline(before);
   });
+
+  it.each(['http', 'tcp'] as const)(
+    'an upload over %s that nobody takes is let go of when its visitor gives up',
+    async (kind) => {
+      await using origin = await startRawOrigin();
+      await using relay = await startRelay({ tcpPorts: 1 });
+      const token = await relay.addToken('ada', ['--ports', String(relay.ports?.first)]);
+      await using agent = await startAgent({ relayUrl: relay.url, kind, target: origin.port, token });
+      const { host, port } = new URL(await agent.url());
+      await using visitor = await connectVisitor(Number(port));
+      const accepted = origin.accept();
+      visitor.socket.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${GIB}\r\n\r\n`);
+      const taken = await accepted;
+      taken.pause();
+      for (let sent = 0; sent < 64 * MIB; sent += MIB) visitor.socket.write(Buffer.alloc(MIB));
+      // The visitor's own system and process keep what nobody takes.
+      expect(await settledValue('what waits', () => visitor.socket.writableLength)).toBeGreaterThan(0);
+      visitor.reset();
+      await until('the relay has let go', async () => (await relay.metric('porthole_visitors')) === 0);
+      taken.resume();
+      await taken.untilEnded();
+    },
+  );
 
   it('a visitor who leaves while the origin still thinks is noticed', async () => {
     const abandoned = scene.origin.abandoned;

@@ -302,3 +302,26 @@ describe('turns', () => {
     expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(2 * 16_376);
   });
 });
+
+describe('a lane whose carrier stays away', () => {
+  it('has its streams ended at both ends, and can be taken up again', () => {
+    const pair = new SessionPair();
+    const { sink } = pair.relay.open('GET\0/', false);
+    pair.settle();
+    pair.relay.lane.detach();
+    pair.agent.lane.detach();
+    pair.relay.session.abandonStreams(pair.relay.lane, 'SESSION_LOST', 'away');
+    expect(sink.reset).toEqual({ code: 'SESSION_LOST', detail: 'away' });
+    expect(pair.relay.session.streamCount).toBe(0);
+    pair.relay.lane.attach(pair.agent.lane.received);
+    pair.agent.lane.attach(pair.relay.lane.received);
+    pair.settle();
+    expect(pair.agent.opened[0]?.sink.reset?.code).toBe('SESSION_LOST');
+    expect(pair.agent.session.streamCount).toBe(0);
+    const next = pair.relay.open('GET\0/next', true);
+    pair.settle();
+    pair.agent.opened[1]?.stream.end();
+    pair.settle();
+    expect(next.sink.ended).toBe(true);
+  });
+});

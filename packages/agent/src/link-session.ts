@@ -79,6 +79,8 @@ interface LaneState {
   since: number;
   everAttached: boolean;
   retryTimer: NodeJS.Timeout | undefined;
+  /** Runs while it has no carrier and others have. */
+  graceTimer: NodeJS.Timeout | undefined;
 }
 
 /** The longest time a timer takes; the times are the relay's to say. */
@@ -276,6 +278,7 @@ export class LinkSession implements SessionEvents {
       since: 0,
       everAttached: false,
       retryTimer: undefined,
+      graceTimer: undefined,
     };
     this.#lanes[lane.index] = state;
     return state;
@@ -313,6 +316,7 @@ export class LinkSession implements SessionEvents {
     const { welcome } = this.#established as Established;
     state.lane.attach(greeted.welcome.received);
     clearTimeout(this.#graceTimer);
+    clearTimeout(state.graceTimer);
     const wasAway = !this.established;
     state.since = monotonicNow();
     state.everAttached = true;
@@ -336,12 +340,14 @@ export class LinkSession implements SessionEvents {
     state.pump = undefined;
     state.backoff.lived(monotonicNow() - state.since, pump.bytesIn + pump.bytesOut);
     const delayMs = state.backoff.next();
-    if (!this.established) {
-      const { graceMs } = (this.#established as Established).welcome;
-      this.#graceTimer = setTimeout(
-        () => this.close('SESSION_LOST', `away for ${graceMs} ms`),
-        Math.min(graceMs, MAX_TIMER_MS),
-      );
+    const { session, welcome } = this.#established as Established;
+    const detail = `away for ${welcome.graceMs} ms`;
+    const graceMs = Math.min(welcome.graceMs, MAX_TIMER_MS);
+    if (this.established) {
+      // The session goes on with its other lanes; what is pinned to this one waits as long as all would.
+      state.graceTimer = setTimeout(() => session.abandonStreams(state.lane, 'SESSION_LOST', detail), graceMs);
+    } else {
+      this.#graceTimer = setTimeout(() => this.close('SESSION_LOST', detail), graceMs);
       this.#events.onInterrupted(
         this,
         reason ?? new PortholeError('RELAY_UNREACHABLE', 'the connection was closed'),
@@ -380,6 +386,7 @@ export class LinkSession implements SessionEvents {
     clearInterval(this.#laneTimer);
     for (const state of this.#lanes) {
       clearTimeout(state.retryTimer);
+      clearTimeout(state.graceTimer);
       state.pump?.stop(farewell);
     }
     this.#lanes = [];

@@ -117,7 +117,7 @@ export const ERRORS = {
     wire: 32,
     status: 504,
     retryable: true,
-    message: 'The local service did not accept the connection in time.',
+    message: 'The local service did not answer in time.',
     hint: 'Check that the service is not overloaded or blocked by a firewall.',
   },
   ORIGIN_BAD_RESPONSE: {

@@ -46,12 +46,13 @@ export interface StreamLane {
 
 export class SessionStream implements Stream {
   readonly id: number;
+  /** It is pinned to it: frames of a stream arrive in order. */
+  readonly lane: StreamLane;
   sink: StreamSink | undefined;
   /** Whether it stands in one of the lane's queues. */
   queued = false;
   urgent = false;
 
-  readonly #lane: StreamLane;
   readonly #window: ReceiveWindow;
   #opening: StreamOpening | undefined;
   #heads = NO_HEADS;
@@ -75,7 +76,7 @@ export class SessionStream implements Stream {
 
   constructor(id: number, lane: StreamLane, budget: WindowBudget, opening?: StreamOpening) {
     this.id = id;
-    this.#lane = lane;
+    this.lane = lane;
     this.#window = new ReceiveWindow(budget);
     this.#opening = opening;
   }
@@ -104,7 +105,7 @@ export class SessionStream implements Stream {
     const before = this.#waitingBytes;
     this.#waitingBytes += chunk.length;
     this.#wantTurn();
-    if (before < HURRY_BYTES && this.#waitingBytes >= HURRY_BYTES) this.#lane.hurry();
+    if (before < HURRY_BYTES && this.#waitingBytes >= HURRY_BYTES) this.lane.hurry();
     if (this.#waitingBytes < SEND_QUEUE_HIGH_BYTES) return true;
     this.#writerWaits = true;
     return false;
@@ -128,21 +129,21 @@ export class SessionStream implements Stream {
     const isKnown = this.#opening === undefined;
     if (isKnown) this.#resetDue = encodeReason(ERRORS[code].wire, detail);
     this.#finish();
-    if (isKnown) this.#lane.enqueueUrgent(this);
+    if (isKnown) this.lane.enqueueUrgent(this);
   }
 
   consumed(bytes: number): void {
     if (this.#over || this.#endReceived) return;
-    if (!this.#window.consume(bytes, this.#lane.minRttMs, this.#lane.now()) || this.#creditDue) return;
+    if (!this.#window.consume(bytes, this.lane.minRttMs, this.lane.now()) || this.#creditDue) return;
     this.#creditDue = true;
-    this.#lane.enqueueUrgent(this);
+    this.lane.enqueueUrgent(this);
   }
 
   /** Whether its next frames may go before bulk transfers. */
   get isQuiet(): boolean {
     if (this.#waitingBytes > QUIET_QUEUE_BYTES) return false;
     if (this.#burstBytes < QUIET_BURST_BYTES) return true;
-    if (this.#lane.now() - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.#lane.minRttMs)))
+    if (this.lane.now() - this.#burstStart > Math.max(QUIET_BURST_MIN_MS, Math.min(1_000, this.lane.minRttMs)))
       this.#burstBytes = 0;
     return this.#burstBytes < QUIET_BURST_BYTES;
   }
@@ -221,7 +222,7 @@ export class SessionStream implements Stream {
   }
 
   #wantTurn(): void {
-    if (!this.queued && this.sendable) this.#lane.enqueue(this);
+    if (!this.queued && this.sendable) this.lane.enqueue(this);
   }
 
   #emitOpening(batch: Batch, opening: StreamOpening): void {
@@ -303,7 +304,7 @@ export class SessionStream implements Stream {
     this.#heads = NO_HEADS;
     this.#waitingBytes = 0;
     this.#window.close();
-    this.#lane.forget(this);
+    this.lane.forget(this);
   }
 
   #dropChunks(): void {

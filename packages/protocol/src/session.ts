@@ -129,6 +129,11 @@ export class Session implements LaneOwner {
     return stream;
   }
 
+  /** Ends the streams of a lane whose carrier has been away for too long, while others stand. The lane may come back. */
+  abandonStreams(lane: Lane, code: ErrorCode, detail: string): void {
+    for (const stream of this.#streams.values()) if (stream.lane === lane) this.#end(stream, code, detail);
+  }
+
   /** Sends a control message on the first lane. */
   sendMessage(message: Message): void {
     if (this.#closed !== undefined) return;
@@ -239,12 +244,17 @@ export class Session implements LaneOwner {
 
   #fault(stream: SessionStream, error: unknown): void {
     this.#events.onFault(error);
+    this.#end(stream, 'INTERNAL', '');
+  }
+
+  /** At both ends. */
+  #end(stream: SessionStream, code: ErrorCode, detail: string): void {
     const sink = stream.sink;
-    stream.reset('INTERNAL');
+    stream.reset(code);
     try {
-      sink?.onReset('INTERNAL', '');
-    } catch (second) {
-      this.#events.onFault(second);
+      sink?.onReset(code, detail);
+    } catch (error) {
+      this.#events.onFault(error);
     }
   }
 

@@ -288,7 +288,14 @@ export class Relay {
         this.#edgeCounters.acceptsFailedTotal += 1;
         this.#throttledLog.error('system', { event: 'connection not accepted', err });
       },
-      timeouts: { ...DEFAULT_TIMEOUTS, headMs: limits.headTimeoutMs, keepAliveIdleMs: limits.idleTimeoutMs, waitMs },
+      timeouts: {
+        ...DEFAULT_TIMEOUTS,
+        headMs: limits.headTimeoutMs,
+        keepAliveIdleMs: limits.idleTimeoutMs,
+        visitorStallMs: limits.stallTimeoutMs,
+        responseIdleMs: limits.responseTimeoutMs,
+        waitMs,
+      },
     };
   }
 

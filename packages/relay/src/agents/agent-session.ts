@@ -47,7 +47,10 @@ export class AgentSession implements SessionEvents {
   readonly #onOver: (session: AgentSession) => void;
   readonly #pumps = new Map<number, LanePump>();
   readonly #epochs: number[] = [];
+  /** Runs while no lane has a carrier. */
   #graceTimer: NodeJS.Timeout | undefined;
+  /** Of lanes without a carrier while others have one. */
+  readonly #laneTimers = new Map<number, NodeJS.Timeout>();
   #detachedAt: number | undefined;
   #closing = false;
 
@@ -187,6 +190,7 @@ export class AgentSession implements SessionEvents {
 
   onClosed(code: ErrorCode, detail: string): void {
     clearTimeout(this.#graceTimer);
+    for (const index of this.#laneTimers.keys()) this.#keepLane(index);
     this.tunnels.close(code !== 'GOING_AWAY');
     const { counters } = this.#parts;
     counters.sessionsOpen -= 1;
@@ -230,6 +234,7 @@ export class AgentSession implements SessionEvents {
       onViolation: (error) => this.#onViolation(error),
     });
     this.#pumps.set(index, pump);
+    this.#keepLane(index);
     const { counters } = this.#parts;
     counters.carriersOpen += 1;
     counters.carriersTotal += 1;
@@ -248,7 +253,13 @@ export class AgentSession implements SessionEvents {
   #onDetached(index: number, pump: LanePump, reason: PortholeError | undefined): void {
     if (this.#closing || this.#pumps.get(index) !== pump) return;
     this.#dropPump(index);
-    if (this.#pumps.size > 0) return;
+    if (this.#pumps.size > 0) {
+      this.#laneTimers.set(
+        index,
+        setTimeout(() => this.#onLaneLost(index), this.#parts.graceMs),
+      );
+      return;
+    }
     this.#detachedAt = monotonicNow();
     this.#parts.counters.sessionsDetached += 1;
     this.#parts.log.info({
@@ -262,6 +273,18 @@ export class AgentSession implements SessionEvents {
       () => this.close('SESSION_LOST', `away for ${this.#parts.graceMs} ms`),
       this.#parts.graceMs,
     );
+  }
+
+  /** The session goes on with its other lanes; what is pinned to this one has waited long enough. */
+  #onLaneLost(index: number): void {
+    this.#laneTimers.delete(index);
+    const lane = this.session.lanes[index];
+    if (lane !== undefined) this.session.abandonStreams(lane, 'SESSION_LOST', `away for ${this.#parts.graceMs} ms`);
+  }
+
+  #keepLane(index: number): void {
+    clearTimeout(this.#laneTimers.get(index));
+    this.#laneTimers.delete(index);
   }
 
   #onViolation(error: PortholeError): void {

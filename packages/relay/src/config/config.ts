@@ -97,6 +97,10 @@ export interface RelayLimits {
   readonly headTimeoutMs: number;
   /** 0: never. */
   readonly idleTimeoutMs: number;
+  /** 0: off. */
+  readonly stallTimeoutMs: number;
+  /** 0: off. */
+  readonly responseTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
 }
 

@@ -120,6 +120,8 @@ function toConfig(values: OptionValues, baseDir: string, baseDirFor: (path: Opti
       maxTargetBytes: values['limits.max_target_bytes'],
       headTimeoutMs: values['limits.head_timeout'],
       idleTimeoutMs: values['limits.idle_timeout'],
+      stallTimeoutMs: values['limits.stall_timeout'],
+      responseTimeoutMs: values['limits.response_timeout'],
       handshakeTimeoutMs: values['limits.handshake_timeout'],
     },
     graceMs: values.grace,

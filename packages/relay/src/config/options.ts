@@ -336,6 +336,18 @@ const OPTIONS = {
     'How long a visitor’s connection is kept between two requests. Never cuts a request, a stream or a WebSocket.',
     FILE_ONLY,
   ),
+  'limits.stall_timeout': option(
+    duration({ minMs: 1000, maxMs: 24 * HOUR, mayBeOff: true }),
+    10 * MINUTE,
+    'How long a visitor may neither send what he announced nor read what he asked for; then his connection is closed. Not for WebSockets and the like.',
+    FILE_ONLY,
+  ),
+  'limits.response_timeout': option(
+    duration({ minMs: 1000, maxMs: 24 * HOUR, mayBeOff: true }),
+    0,
+    'How long a service may be silent when it is its turn; then 504 `ORIGIN_TIMEOUT`, or a broken answer. Off, because event streams and long polls are silent.',
+    FILE_ONLY,
+  ),
   'limits.handshake_timeout': option(
     duration({ minMs: 100, maxMs: 10 * MINUTE }),
     10_000,

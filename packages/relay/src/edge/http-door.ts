@@ -7,6 +7,7 @@ import { H2Door } from './h2-door.ts';
 import { BACKLOG, listen } from './listen.ts';
 import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
+import { KEEP_ALIVE_MS } from './reset-check.ts';
 import { plainAddress } from './trusted-addresses.ts';
 import { VisitorConnection } from './visitor-connection.ts';
 import type { VisitorTls } from './visitor-tls.ts';
@@ -39,7 +40,7 @@ export class HttpDoor {
       pauseOnConnect: true,
       noDelay: true,
       keepAlive: true,
-      keepAliveInitialDelay: 60_000,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
     this.#server.on('connection', (accepted) => {
       if (parts.arrivals?.expects(accepted) === true) {

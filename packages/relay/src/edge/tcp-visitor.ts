@@ -3,16 +3,20 @@ import type * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { Address, Resolution } from '../routing/registry.ts';
 import type { EdgeParts } from './edge-parts.ts';
+import type { OpenConnection } from './open-connections.ts';
 import { RawPipe } from './raw-pipe.ts';
+import { isResetUnread } from './reset-check.ts';
+import type { Ticking } from './ticker.ts';
 import { VisitorOutput } from './visitor-output.ts';
 import { WaitingVisitor } from './waiting.ts';
 
-export class TcpVisitor {
+export class TcpVisitor implements OpenConnection, Ticking {
   readonly #socket: net.Socket;
   readonly #where: Address;
   readonly #address: string;
   readonly #parts: EdgeParts;
   readonly #onGone: () => void;
+  readonly #output: VisitorOutput;
   readonly #pipe: RawPipe;
   #waiting: WaitingVisitor | undefined;
 
@@ -23,11 +27,13 @@ export class TcpVisitor {
     this.#address = address;
     this.#parts = parts;
     this.#onGone = onGone;
-    this.#pipe = new RawPipe(socket, new VisitorOutput(socket, parts.turns), parts.counters);
+    this.#output = new VisitorOutput(socket, parts.turns);
+    this.#pipe = new RawPipe(socket, this.#output, parts.counters);
   }
 
   start(): void {
-    const { counters, registry } = this.#parts;
+    const { counters, registry, ticker } = this.#parts;
+    ticker.add(this);
     counters.visitorsOpen += 1;
     counters.visitorsTotal += 1;
     counters.rawOpen += 1;
@@ -45,6 +51,11 @@ export class TcpVisitor {
 
   destroy(): void {
     this.#socket.resetAndDestroy();
+  }
+
+  tick(now: number): void {
+    this.#output.tick(now);
+    if (isResetUnread(this.#socket)) this.#socket.destroy();
   }
 
   #resolved(resolution: Resolution): void {
@@ -81,6 +92,7 @@ export class TcpVisitor {
   }
 
   #closed(): void {
+    this.#parts.ticker.remove(this);
     this.#waiting?.cancel();
     this.#pipe.visitorClosed();
     this.#parts.counters.visitorsOpen -= 1;

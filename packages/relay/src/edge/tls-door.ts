@@ -17,6 +17,7 @@ import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { type PeekOutcome, peekOpening } from './opening-peek.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
+import { KEEP_ALIVE_MS } from './reset-check.ts';
 import { TcpVisitor } from './tcp-visitor.ts';
 import { type TlsCounters } from './tls-counters.ts';
 import { plainAddress } from './trusted-addresses.ts';
@@ -73,7 +74,7 @@ export class TlsDoor {
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
-      keepAliveInitialDelay: 60_000,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
     this.#server.on('connection', (socket) => this.accept(socket));
     this.#tls = this.#makeTlsServer();

@@ -22,6 +22,7 @@ import { h2Preface } from './h2-door.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { ConnectionRequests, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
+import { UnreadVisitor } from './reset-check.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 import { type OutputOwner, VisitorOutput } from './visitor-output.ts';
@@ -51,6 +52,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   readonly #from: VisitorOrigin;
   readonly #onGone: () => void;
   readonly #tap: ReadTap | undefined;
+  readonly #unreadVisitor: UnreadVisitor;
   readonly #takeH2: ((socket: net.Socket) => void) | undefined;
   /** Nothing has come yet that would tell which version of HTTP is spoken. */
   #isFresh: boolean;
@@ -97,6 +99,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.parts = parts;
     this.#onGone = onGone;
     this.#tap = tapOf(socket);
+    this.#unreadVisitor = new UnreadVisitor(socket);
     this.#takeH2 = takeH2;
     this.#isFresh = takeH2 !== undefined;
     this.output = new VisitorOutput(socket, parts.turns);
@@ -265,6 +268,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   tick(now: number): void {
     this.output.tick(now);
+    if (this.#unreadVisitor.tick()) {
+      this.#abort();
+      return;
+    }
     if (this.#state === 'raw') return;
     if (now >= this.#deadline) this.#timedOut();
     const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
