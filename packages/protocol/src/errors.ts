@@ -250,8 +250,9 @@ export const ERRORS = {
   },
   RELAY_FULL: {
     wire: 73,
+    status: 503,
     retryable: true,
-    message: 'The relay has as many sessions as it may have.',
+    message: 'The relay has no room for further agents just now.',
     hint: 'Try again later, or ask the operator to raise the limit.',
   },
   NOT_SUPPORTED: {

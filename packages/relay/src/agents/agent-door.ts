@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { PortholeError, UPGRADE_TOKEN, type RequestHead } from '@porthole/protocol';
 import { type Carrier, SocketCarrier } from '@porthole/protocol/node';
 import { sourceOf } from '../access/source-of.ts';
-import type { AgentUpgrade } from '../routing/agent-upgrade.ts';
+import type { AgentUpgrade, RefuseUpgrade } from '../routing/agent-upgrade.ts';
 import type { HeardHello } from '../routing/carrier-handover.ts';
 import { AcceptPace } from './accept-pace.ts';
 import { countCode } from './agent-counters.ts';
@@ -48,11 +48,11 @@ export class AgentDoor implements AgentUpgrade {
     return this.#sessions.values();
   }
 
-  accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
+  accept(socket: net.Socket, head: RequestHead, rest: Buffer, refuse: RefuseUpgrade): void {
     socket.on('error', () => socket.destroy());
-    const hasRoom =
-      !this.#draining && this.#hasRoomFor(socket) && this.#pace.take(() => this.#accept(socket, head, rest));
-    if (!hasRoom) refuse(socket);
+    if (this.#draining) refuse('RELAY_DRAINING', '');
+    else if (!this.#hasRoomFor(socket) || !this.#pace.take(() => this.#accept(socket, head, rest, refuse)))
+      refuse('RELAY_FULL', 'too many agents come in at once');
   }
 
   /** Whoever opens handshakes and never finishes them must not keep the others out. */
@@ -114,17 +114,17 @@ export class AgentDoor implements AgentUpgrade {
     this.#parts.throttledLog.close();
   }
 
-  #accept(socket: net.Socket, head: RequestHead, rest: Buffer): void {
+  #accept(socket: net.Socket, head: RequestHead, rest: Buffer, refuse: RefuseUpgrade): void {
     if (socket.destroyed) return;
     if (this.#draining) {
-      refuse(socket);
+      refuse('RELAY_DRAINING', '');
       return;
     }
     if (head.upgrade?.toLowerCase() === UPGRADE_TOKEN) {
       socket.write(SWITCHING);
       this.#begin(new SocketCarrier(socket, rest));
     } else {
-      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier));
+      this.#webSockets.accept(socket, head, rest, (carrier) => this.#begin(carrier), refuse);
     }
   }
 
@@ -144,11 +144,4 @@ export class AgentDoor implements AgentUpgrade {
       session.close('TOKEN_REVOKED');
     }
   }
-}
-
-function refuse(socket: net.Socket): void {
-  socket.write('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-  socket.destroySoon();
-  // What was sent along is read off, or the close would be a reset that takes the answer with it.
-  socket.resume();
 }

@@ -4,11 +4,13 @@ import type * as net from 'node:net';
 import { type RequestHead, WEBSOCKET_PROTOCOL } from '@porthole/protocol';
 import { type Carrier, WebSocketCarrier } from '@porthole/protocol/node';
 import { WebSocketServer } from 'ws';
+import type { RefuseUpgrade } from '../routing/agent-upgrade.ts';
 
 /** Larger than anything an agent sends in one message; what is larger is somebody else's. */
 const MAX_MESSAGE_BYTES = 4_194_304;
 
 export class WebSocketDoor {
+  readonly #refusals = new WeakMap<IncomingMessage, RefuseUpgrade>();
   readonly #server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -19,9 +21,24 @@ export class WebSocketDoor {
     handleProtocols: (offered) => (offered.has(WEBSOCKET_PROTOCOL) ? WEBSOCKET_PROTOCOL : false),
   });
 
-  accept(socket: net.Socket, head: RequestHead, rest: Buffer, begin: (carrier: Carrier) => void): void {
-    this.#server.handleUpgrade(asIncomingMessage(socket, head), socket, rest, (webSocket) => {
+  /** Calls `begin` with a carrier, or `refuse` when it is no proper WebSocket that is asked for. */
+  accept(
+    socket: net.Socket,
+    head: RequestHead,
+    rest: Buffer,
+    begin: (carrier: Carrier) => void,
+    refuse: RefuseUpgrade,
+  ): void {
+    const request = asIncomingMessage(socket, head);
+    this.#refusals.set(request, refuse);
+    this.#server.handleUpgrade(request, socket, rest, (webSocket) => {
       begin(new WebSocketCarrier(webSocket, socket));
+    });
+  }
+
+  constructor() {
+    this.#server.on('wsClientError', (error, _socket, request) => {
+      this.#refusals.get(request)?.('BAD_REQUEST', error.message);
     });
   }
 

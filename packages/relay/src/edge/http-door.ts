@@ -9,6 +9,7 @@ import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { KEEP_ALIVE_MS } from './reset-check.ts';
 import { plainAddress } from './trusted-addresses.ts';
+import { turnAway } from './turn-away.ts';
 import { VisitorConnection } from './visitor-connection.ts';
 import type { VisitorTls } from './visitor-tls.ts';
 import { VisitorReads } from './visitor-reads.ts';
@@ -112,16 +113,11 @@ export class HttpDoor {
     return parts === this.#parts ? this.#takeH2 : (socket) => this.#takeH2(socket, parts);
   }
 
-  /** Costs one write; whoever does not take the answer at once has missed it. */
   #turnAway(socket: net.Socket): void {
     const { counters } = this.#parts;
     const code = this.#isDraining ? 'RELAY_DRAINING' : 'VISITOR_LIMIT';
     counters.visitorsRefusedTotal += 1;
     countOwnAnswer(counters, code);
-    socket.on('error', () => undefined);
-    socket.write(ownAnswer(code, UNREADABLE), 'latin1');
-    socket.destroySoon();
-    // What he has sent is read off, or the close would be a reset that takes the answer with it.
-    socket.resume();
+    turnAway(socket, ownAnswer(code, UNREADABLE));
   }
 }

@@ -22,6 +22,7 @@ import { h2Preface } from './h2-door.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { ConnectionRequests, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
+import { turnAway } from './turn-away.ts';
 import { UnreadVisitor } from './reset-check.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { NEVER, type Ticking } from './ticker.ts';
@@ -447,7 +448,15 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
 
   #giveAway(head: RequestHead, rest: Buffer): void {
     this.#letGo();
-    this.parts.agentUpgrade?.accept(this.#socket, head, this.#isOwned ? rest : Buffer.from(rest));
+    const { counters, agentUpgrade } = this.parts;
+    const accept = valueOf(head.fields, 'accept');
+    agentUpgrade?.accept(this.#socket, head, this.#isOwned ? rest : Buffer.from(rest), (code, detail) => {
+      countOwnAnswer(counters, code);
+      turnAway(
+        this.#socket,
+        ownAnswer(code, { accept, method: head.method, minor: head.minor, keepAlive: false }, detail),
+      );
+    });
   }
 
   /** The socket is somebody else's from here on. */
