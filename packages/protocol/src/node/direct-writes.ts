@@ -28,12 +28,11 @@ interface Internals {
   readonly isPending: () => boolean;
 }
 
-const internals = findInternals();
-
 /** What is written past the streams of the sockets of a process, or of a part of it. */
 export class DirectWrites {
+  readonly #internals = findInternals();
   /** Used again and again: only a write that has to wait keeps its request. */
-  #request = internals?.makeRequest();
+  #request = this.#internals?.makeRequest();
   /** Sockets with a write that has to wait. Further ones are the stream's, which says when there is no more room. */
   readonly #waiting = new Set<Socket>();
 
@@ -43,6 +42,7 @@ export class DirectWrites {
    * those of its `write` do.
    */
   write(socket: Duplex, chunk: string | Buffer): 'sent' | 'waits' | undefined {
+    const internals = this.#internals;
     const request = this.#request;
     if (internals === undefined || request === undefined) return undefined;
     if (!(socket instanceof Socket) || !socket.writable || socket.writableLength > 0 || socket.connecting)
@@ -62,7 +62,7 @@ export class DirectWrites {
   }
 
   #await(socket: Socket, request: WriteRequest, chunk: string | Buffer): void {
-    this.#request = internals?.makeRequest();
+    this.#request = this.#internals?.makeRequest();
     this.#waiting.add(socket);
     request.chunk = chunk;
     request.oncomplete = (status) => {
