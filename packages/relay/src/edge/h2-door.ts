@@ -22,20 +22,6 @@ export interface H2Arrival {
   readonly parts?: DoorParts | undefined;
 }
 
-/** What every HTTP/2 connection begins with (RFC 9113 section 3.4). */
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-/** Enough of it to know: there is no such method. */
-const TELLING_BYTES = 4;
-
-export type H2Preface = 'yes' | 'no' | 'more';
-
-/** Whether a connection that begins with these bytes speaks HTTP/2; `more` when they are too few to tell. */
-export function h2Preface(bytes: Buffer): H2Preface {
-  const length = Math.min(bytes.length, PREFACE.length);
-  if (bytes.compare(PREFACE, 0, length, 0, length) !== 0) return 'no';
-  return length < TELLING_BYTES ? 'more' : 'yes';
-}
-
 export class H2Door {
   readonly #parts: DoorParts;
   readonly #sessions = new OpenConnections<H2Session>();

@@ -19,6 +19,7 @@ import { grpcStatusOf } from './h2-grpc-status.ts';
 import { type H2RequestHead, h2RequestHead } from './h2-head.ts';
 import { H2Pipe } from './h2-pipe.ts';
 import { type OwnAnswer, ownAddressParts, ownAnswerParts } from './own-answers.ts';
+import { Progress } from './progress.ts';
 import { exchangeRequest, valueOf, type VisitorOrigin } from './request-routing.ts';
 import { acceptsWebSocket, newWebSocketKey } from './websocket-key.ts';
 
@@ -47,15 +48,13 @@ export class H2Exchange implements ExchangeOwner {
   #isGrpc = false;
   #isUploading = false;
   #bodyBytes = 0;
-  #visitorMovedAt: number;
-  #targetMovedAt: number;
+  readonly #progress: Progress;
 
   constructor(stream: ServerHttp2Stream, around: H2Surroundings) {
     this.parts = around.parts;
     this.#stream = stream;
     this.#around = around;
-    this.#visitorMovedAt = around.parts.ticker.now;
-    this.#targetMovedAt = this.#visitorMovedAt;
+    this.#progress = new Progress(around.parts.ticker, around.parts.timeouts);
   }
 
   /** Body bytes that have come and that nobody has taken yet. */
@@ -106,13 +105,12 @@ export class H2Exchange implements ExchangeOwner {
 
   tick(now: number): void {
     if (this.#pipe !== undefined) return;
-    const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
-    const exchange = this.#exchange;
     const isReadingSlowly = this.#stream.writableLength > 0;
-    if (!isReadingSlowly && !this.#isAwaitedToSend()) this.#visitorMovedAt = now;
-    else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.cut(constants.NGHTTP2_CANCEL);
-    if (exchange === undefined || isReadingSlowly || responseIdleMs <= 0) return;
-    if (exchange.awaitsTarget && now - this.#targetMovedAt > responseIdleMs) exchange.timedOut();
+    if (this.#progress.visitorStalls(now, isReadingSlowly || this.#isAwaitedToSend()))
+      this.cut(constants.NGHTTP2_CANCEL);
+    const exchange = this.#exchange;
+    if (exchange === undefined || isReadingSlowly) return;
+    if (exchange.awaitsTarget && this.#progress.targetStalls(now)) exchange.timedOut();
   }
 
   // What the exchange wants.
@@ -126,7 +124,7 @@ export class H2Exchange implements ExchangeOwner {
   }
 
   targetMoved(): void {
-    this.#targetMovedAt = this.parts.ticker.now;
+    this.#progress.targetMoved();
   }
 
   answerOwn(code: ErrorCode, _keepAlive: boolean, detail = ''): void {
@@ -144,7 +142,7 @@ export class H2Exchange implements ExchangeOwner {
 
   answerWriter(): H2Answer {
     this.#answer = new H2Answer(this.#stream, this.parts.turns, (pendingBytes) => {
-      this.#visitorMovedAt = this.parts.ticker.now;
+      this.#progress.visitorMoved();
       this.#exchange?.credit(pendingBytes);
     });
     return this.#answer;
@@ -206,7 +204,7 @@ export class H2Exchange implements ExchangeOwner {
     this.#around.uploadStarted();
     const mustWait = stream.isPaused();
     stream.on('data', (chunk: Buffer) => {
-      this.#visitorMovedAt = this.parts.ticker.now;
+      this.#progress.visitorMoved();
       this.#bodyBytes += chunk.length;
       this.#around.uploadMoved(this.#bodyBytes);
       exchange.body(chunk);

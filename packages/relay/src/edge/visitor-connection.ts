@@ -18,8 +18,9 @@ import { type ReadTap, tapOf, toKeep } from '@porthole/protocol/node';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
-import { h2Preface } from './h2-door.ts';
+import { FirstBytes } from './first-bytes.ts';
 import { type AnswerFor, ownAddressAnswer, ownAnswer, UNREADABLE } from './own-answers.ts';
+import { Progress } from './progress.ts';
 import { RawPipe } from './raw-pipe.ts';
 import { ConnectionRequests, isAgentUpgrade, valueOf, type VisitorOrigin } from './request-routing.ts';
 import { turnAway } from './turn-away.ts';
@@ -54,10 +55,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   readonly #onGone: () => void;
   readonly #tap: ReadTap | undefined;
   readonly #unreadVisitor: UnreadVisitor;
+  readonly #progress: Progress;
   readonly #takeH2: ((socket: net.Socket) => void) | undefined;
-  /** Nothing has come yet that would tell which version of HTTP is spoken. */
-  #isFresh: boolean;
-  #opening: Buffer | undefined;
+  /** While nothing has come that would tell which version of HTTP is spoken. */
+  #first: FirstBytes | undefined;
   /** Kept, so that they can be taken off a socket that is handed over. */
   readonly #listeners: readonly [string, (chunk: Buffer) => void][] = [
     ['data', (chunk) => this.#onData(chunk, true)],
@@ -84,9 +85,6 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   #isDraining = false;
   #visitorEnded = false;
   #deadline = NEVER;
-  /** When a byte last went either way between visitor and relay. */
-  #visitorMovedAt: number;
-  #targetMovedAt: number;
 
   constructor(
     socket: net.Socket,
@@ -102,13 +100,12 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     this.#tap = tapOf(socket);
     this.#unreadVisitor = new UnreadVisitor(socket);
     this.#takeH2 = takeH2;
-    this.#isFresh = takeH2 !== undefined;
+    this.#first = takeH2 === undefined ? undefined : new FirstBytes();
     this.output = new VisitorOutput(socket, parts.turns);
     this.output.handTo(this);
     this.#reader = new RequestReader(parts.headLimits, this);
     this.#requests = new ConnectionRequests(from, parts.viaName, parts.trusted);
-    this.#visitorMovedAt = parts.ticker.now;
-    this.#targetMovedAt = parts.ticker.now;
+    this.#progress = new Progress(parts.ticker, parts.timeouts);
   }
 
   start(): void {
@@ -121,7 +118,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     socket.resume();
     ticker.add(this);
     this.#deadline = ticker.deadline(timeouts.headMs);
-    this.#visitorMovedAt = ticker.now;
+    this.#progress.visitorMoved();
   }
 
   /** Closes as soon as what is under way is done; `keepIdle`: with the answer to the next request, if nothing is. */
@@ -148,10 +145,10 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   // What the reader finds.
 
   onHead(head: RequestHead): void {
-    const { registry, agentUpgrade, ownHosts, counters, ticker, timeouts } = this.parts;
+    const { registry, agentUpgrade, ownHosts, counters } = this.parts;
     this.#head = head;
     this.#deadline = NEVER;
-    this.#targetMovedAt = ticker.now;
+    this.#progress.targetMoved();
     if (this.#from.tls?.serves(head.host) === false) throw new PortholeError('MISDIRECTED', head.host);
     const resolution = registry.resolveHost(head.host);
     if (
@@ -169,7 +166,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     counters.exchangesOpen += 1;
     counters.exchangesTotal += 1;
     exchange.begin(resolution);
-    if (timeouts.visitorStallMs > 0) this.#visitorMovedAt = ticker.now;
+    this.#progress.visitorMoved();
   }
 
   onBody(chunk: Buffer): void {
@@ -203,7 +200,7 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
   }
 
   targetMoved(): void {
-    this.#targetMovedAt = this.parts.ticker.now;
+    this.#progress.targetMoved();
   }
 
   answerOwn(code: ErrorCode, keepAlive: boolean, detail = ''): void {
@@ -275,31 +272,34 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     }
     if (this.#state === 'raw') return;
     if (now >= this.#deadline) this.#timedOut();
-    const { visitorStallMs, responseIdleMs } = this.parts.timeouts;
+    if (this.#progress.visitorStalls(now, this.#isVisitorsTurn)) this.#abort();
     const exchange = this.#exchange;
-    const visitorsTurn =
+    if (exchange === undefined || this.output.blocked) return;
+    if (this.#visitorEnded && this.#progress.outlastsHalfClose(now)) this.#abort();
+    else if (exchange.awaitsTarget && this.#progress.targetStalls(now)) exchange.timedOut();
+  }
+
+  /** To send what he announced, or to read what he asked for. */
+  get #isVisitorsTurn(): boolean {
+    const exchange = this.#exchange;
+    return (
       this.output.blocked ||
       this.#socket.writableLength > 0 ||
       (this.#unread?.length ?? 0) >= MAX_AHEAD_BYTES ||
-      (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused());
-    if (!visitorsTurn) this.#visitorMovedAt = now;
-    else if (visitorStallMs > 0 && now - this.#visitorMovedAt > visitorStallMs) this.#abort();
-    if (exchange === undefined || this.output.blocked) return;
-    const silent = now - this.#targetMovedAt;
-    if (this.#visitorEnded && silent > this.parts.timeouts.halfCloseMs) this.#abort();
-    else if (responseIdleMs > 0 && exchange.awaitsTarget && silent > responseIdleMs) exchange.timedOut();
+      (exchange !== undefined && !exchange.isRequestDone && !this.#socket.isPaused())
+    );
   }
 
   // What the socket says.
 
   #onData(chunk: Buffer, owned: boolean): void {
-    this.#visitorMovedAt = this.parts.ticker.now;
+    this.#progress.visitorMoved();
     this.#isOwned = owned;
     this.#handedOn = 0;
     if (this.#pipe !== undefined) this.#pipe.visitorData(toKeep(chunk, this.#isOwned, this.#tap));
     else if (this.#state === 'lingering' || this.#state === 'gone') return;
     else if (this.#unread !== undefined) this.#hold(Buffer.concat([this.#unread, chunk]), true);
-    else if (this.#isFresh) this.#readFirst(chunk);
+    else if (this.#first !== undefined) this.#readFirst(this.#first, chunk);
     else {
       this.#read(chunk);
       if (owned && this.#speaksHttp && this.#unread === undefined) release(chunk, chunk.length - this.#handedOn);
@@ -310,22 +310,16 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
     return this.#state === 'idle' || this.#state === 'head' || this.#state === 'exchange';
   }
 
-  /** The first bytes: visitors who speak HTTP/2 without asking begin with its preface (RFC 9113 section 3.3). */
-  #readFirst(chunk: Buffer): void {
-    const opening = this.#opening === undefined ? chunk : Buffer.concat([this.#opening, chunk]);
-    const preface = h2Preface(opening);
-    if (preface === 'more') {
-      this.#opening = Buffer.from(opening);
-      return;
-    }
-    this.#isFresh = false;
-    this.#opening = undefined;
-    if (preface === 'no') {
-      this.#read(opening);
+  #readFirst(first: FirstBytes, chunk: Buffer): void {
+    const opening = first.take(chunk);
+    if (opening === undefined) return;
+    this.#first = undefined;
+    if (!opening.isH2) {
+      this.#read(opening.bytes);
       return;
     }
     this.#letGo();
-    this.#socket.unshift(Buffer.from(opening));
+    this.#socket.unshift(Buffer.from(opening.bytes));
     this.#takeH2?.(this.#socket);
   }
 
@@ -335,14 +329,14 @@ export class VisitorConnection implements ExchangeOwner, OutputOwner, Ticking {
       this.#pipe.visitorEnded();
       return;
     }
-    this.#targetMovedAt = this.parts.ticker.now;
+    this.#progress.targetMoved();
     const exchange = this.#exchange;
     if (exchange === undefined && this.#unread === undefined) this.#linger();
     else if (exchange?.isRequestDone === false) this.#abort();
   }
 
   #onDrain(): void {
-    this.#visitorMovedAt = this.parts.ticker.now;
+    this.#progress.visitorMoved();
     if (this.#pipe !== undefined) {
       this.#pipe.visitorDrained();
       return;
