@@ -269,7 +269,13 @@ describe('turns', () => {
         pair.time += 1;
         for (const answer of answers) pair.relay.lane.receive(answer);
         while (bulk.stream.write(chunk));
-        if (isShared) small.stream.write(bytesOf(64));
+        if (isShared && ms % 10 === 0) small.stream.write(bytesOf(64));
+        // Further transfers, which have little to say at first.
+        if (isShared && ms % 10 === 5) {
+          const next = pair.relay.open('next', false);
+          for (let pieces = 0; pieces < 3; pieces += 1) next.stream.write(chunk);
+          next.stream.end();
+        }
         for (let pulls = 0; pulls < 64 && pair.relay.lane.wantsWrite; pulls += 1) {
           onTheLine.push(...pair.relay.lane.pull(262_144, false));
           while (bulk.stream.write(chunk));

@@ -48,9 +48,10 @@ export class Turns {
   readonly #bulk = new Ring();
   /** Streams that ended while they were waiting for their turn. */
   #over = 0;
-  /** Who was quiet last, and when. */
+  /** Who was quiet last, and when; and when somebody else was before. */
   #quietId = 0;
   #quietAt = Number.NEGATIVE_INFINITY;
+  #quietBefore = Number.NEGATIVE_INFINITY;
 
   /** Whether bulk transfers have the lane to share with others, whom a long queue would keep waiting. */
   isShared(now: number): boolean {
@@ -102,6 +103,18 @@ export class Turns {
     this.#emitFrom(this.#bulk, batch, bulkLimit, now, writable);
   }
 
+  /** What is quiet at first may be the beginning of a bulk transfer. */
+  #follow(id: number, isQuiet: boolean, now: number): void {
+    if (isQuiet) {
+      if (id !== this.#quietId) this.#quietBefore = this.#quietAt;
+      this.#quietId = id;
+      this.#quietAt = now;
+    } else if (id === this.#quietId) {
+      this.#quietId = 0;
+      this.#quietAt = this.#quietBefore;
+    }
+  }
+
   #emitFrom(ring: Ring, batch: Batch, limit: number, now: number, writable: SessionStream[]): void {
     while (batch.bytes < limit) {
       const stream = ring.shift();
@@ -109,13 +122,7 @@ export class Turns {
       stream.queued = false;
       if (stream.over) this.#over -= 1;
       if (!stream.sendable) continue;
-      if (ring === this.#quiet) {
-        this.#quietId = stream.id;
-        this.#quietAt = now;
-      } else if (stream.id === this.#quietId) {
-        // It was the beginning of this transfer.
-        this.#quietAt = Number.NEGATIVE_INFINITY;
-      }
+      this.#follow(stream.id, ring === this.#quiet, now);
       // Nobody else waits, so that nobody is kept waiting by a longer frame.
       const quantum = this.waits(true) ? DATA_PAYLOAD_BYTES : LONE_PAYLOAD_BYTES;
       if (stream.emit(batch, quantum, now)) writable.push(stream);
