@@ -8,7 +8,7 @@ import { startCrowd } from './crowd.ts';
 import { portholeGauges } from './gauges.ts';
 import { competitors, inMegabytes, requestRate, type RowKind } from './row-kind.ts';
 import { secureRows } from './secure-rows.ts';
-import { FILES } from './topologies/nginx.ts';
+import { BULK_FILE, FILES } from './topologies/nginx.ts';
 import { startAgent, startRelay } from './topologies/porthole.ts';
 import type { Path } from './topologies/topology.ts';
 
@@ -90,7 +90,7 @@ const sharedRow: RowKind = {
       console.error(`  ${name}: p99 ${idle.toFixed(2)} ms idle, ${busy.toFixed(2)} ms shared`);
       return busy / idle;
     };
-    const values = await inTurns(competitors(tunnels, slowdown), Math.min(3, scale.rounds));
+    const values = await inTurns(competitors(tunnels, slowdown), scale.rounds);
     return {
       title: 'p99 of small requests beside two downloads and a stalled reader, to idle',
       unit: 'times',
@@ -103,9 +103,10 @@ const sharedRow: RowKind = {
 
 /** Two downloads that go on and one reader who has stopped, while `measure` runs. curl costs least beside what is measured. */
 async function withBulk<T>(bench: Workbench, place: Place, measure: () => Promise<T>): Promise<T> {
-  const url = `http://127.0.0.1:${place.port}/16g`;
+  // One after the other, without end: curl makes a range of it.
+  const url = `http://127.0.0.1:${place.port}/${BULK_FILE}?[1-10000]`;
   const loads = [1, 2].map(() => bench.start('curl', ['-s', '-o', '/dev/null', '-H', `Host: ${place.host}`, url]));
-  const stalled = slowReader(place, '/16g', 0);
+  const stalled = slowReader(place, `/${BULK_FILE}`, 0);
   await delay(500);
   try {
     return await measure();
@@ -118,19 +119,23 @@ async function withBulk<T>(bench: Workbench, place: Place, measure: () => Promis
 const idleAgentsRow: RowKind = {
   name: 'idle-agents',
   measure: async ({ bench, scale }) => {
-    const relay = await startRelay(bench);
-    const warm = await startCrowd(bench, relay.httpPort, 20);
-    const before = residentBytes(relay.program.pid);
-    const crowd = await startCrowd(bench, relay.httpPort, scale.crowd);
-    await delay(3_000);
-    const each = (residentBytes(relay.program.pid) - before) / scale.crowd / 1024;
-    await crowd.stop();
-    await warm.stop();
-    await relay.program.stop();
+    const each = async (): Promise<number> => {
+      const relay = await startRelay(bench);
+      const warm = await startCrowd(bench, relay.httpPort, 20);
+      const before = residentBytes(relay.program.pid);
+      const crowd = await startCrowd(bench, relay.httpPort, scale.crowd);
+      await delay(3_000);
+      const grown = residentBytes(relay.program.pid) - before;
+      await crowd.stop();
+      await warm.stop();
+      await relay.program.stop();
+      return grown / scale.crowd / 1024;
+    };
+    const values = await inTurns([{ name: 'porthole', measure: each }], Math.min(3, scale.rounds));
     return {
       title: `relay memory for each of ${scale.crowd} idle agents`,
       unit: 'KiB',
-      values: new Map([['porthole', [each]]]),
+      values,
       digits: 1,
       target: { kind: 'most', value: 40 },
     };
