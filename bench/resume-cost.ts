@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type RunningProgram, Workbench } from './processes.ts';
+import { median } from './rounds.ts';
 import { startOrigin } from './topologies/nginx.ts';
 import { porthole } from './topologies/porthole.ts';
 import type { Path } from './topologies/topology.ts';
@@ -44,10 +45,6 @@ async function sample({ files, pids }: Path, path: string): Promise<Sample> {
     instructions: instructions / requests,
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
   };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 const rounds = Number(process.argv[2] ?? 15);

@@ -9,8 +9,8 @@ export function configurationText(): string {
 
 ## The relay
 
-\`porthole-relay serve --config relay.yml\`. Every option is a key of the file, an environment variable, and unless it is left out below a flag. Flags win over the
-environment, the environment over the file, the file over the defaults. Then the whole is checked: all faults are reported at once, with their place, and
+These are the options of \`porthole-relay serve --config relay.yml\`. Every option is a key of the file, an environment variable and, where the table has one, a flag. Flags override the
+environment, the environment overrides the file, and the file overrides the defaults. The result is then checked as a whole: all mistakes are reported at once, with their location, and
 unknown keys are refused. \`porthole-relay config\` prints what is in effect.
 
 Keys with a dot are nested (\`tcp: { ports: 7000-7010 }\`). Durations are written \`30s\`, \`5m\`, \`1h\`; sizes \`64KiB\`, \`1MiB\`; lists as YAML lists or with commas.
@@ -18,7 +18,7 @@ Keys with a dot are nested (\`tcp: { ports: 7000-7010 }\`). Durations are writte
 ${optionTable()}
 ## The command line
 
-Flags of \`porthole\` and keys of \`porthole.yml\`, which \`porthole start\` reads. A key under *tunnels* belongs to one tunnel.
+These are the flags of \`porthole\` and the keys of \`porthole.yml\`, which \`porthole start\` reads. A key under *tunnels* belongs to one tunnel.
 
 ${cliTable()}
 A file with two tunnels:
@@ -30,7 +30,7 @@ tunnels:
   db: { tcp: 5432 }
 \`\`\`
 
-The token itself is never an argument: \`porthole login\` stores it, \`PORTHOLE_TOKEN\` or \`--token-file\` give it.
+The token itself is never an argument: \`porthole login\` stores it, or \`PORTHOLE_TOKEN\` or \`--token-file\` supplies it.
 `;
 }
 

@@ -28,11 +28,12 @@ function errorsPage(): string {
     NOTE('packages/protocol/src/errors.ts'),
     '# Errors',
     '',
-    'Every failure that can reach a person has a code that never changes its meaning. A visitor finds it in the `Porthole-Error`',
-    'field of the relay’s own answers, the library in `error.code`, the command line in its `error` events (`--json`) and its exit code.',
+    'Every failure that can reach a person has a code, which never changes its meaning. Visitors find it in the `Porthole-Error`',
+    'field of the relay’s own responses, users of the library in `error.code`, users of the command line in `error` events (`--json`)',
+    'and in the exit code.',
     '',
-    '*Status* is what a visitor gets, *exit* how a command ends because of it, *retry* whether the same thing, unchanged, can succeed later;',
-    '*wire* is the number in RESET, REFUSED and CLOSE frames.',
+    '*Wire* is the number in RESET, REFUSED and CLOSE frames; *status*, the HTTP status that a visitor gets; *exit*, the exit code of a',
+    'command that ends because of it; *retry*, whether the same request, unchanged, can succeed later.',
   ];
   for (const group of errorGroups(source)) {
     lines.push(

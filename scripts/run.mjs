@@ -113,8 +113,9 @@ async function check(args) {
     ['lint', () => tool('oxlint', 'oxlint', ['--type-aware', '--deny-warnings'])],
     ['format', () => tool('@biomejs/biome', 'biome', ['format', '.'])],
     [
-      'dependencies',
-      () => tool('knip', 'knip', ['--include', 'dependencies,unlisted,unresolved,binaries', '--no-progress']),
+      'dependencies and exports',
+      () =>
+        tool('knip', 'knip', ['--include', 'dependencies,unlisted,unresolved,binaries,exports,types', '--no-progress']),
     ],
   ];
   const failures = [];

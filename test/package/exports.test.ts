@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { SOFTWARE } from '../../packages/relay/src/relay.ts';
 import { buildPackages, FOLDERS, installAlone, manifestIn, type Installed } from './packed.ts';
 import { ROOT } from './source-tree.ts';
 
@@ -49,6 +50,11 @@ describe('the published manifests', () => {
       for (const [name, wanted] of Object.entries(dependencies ?? {}))
         if (versions.has(name)) expect(wanted).toBe(versions.get(name));
     }
+  });
+
+  it('have the version that the relay says it has', () => {
+    const { version } = manifestIn(join(ROOT, FOLDERS['@porthole/relay'] as string));
+    expect(SOFTWARE).toBe(`porthole-relay/${version}`);
   });
 
   it('pin third-party versions exactly', () => {

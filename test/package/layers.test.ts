@@ -16,7 +16,6 @@ const RELAY_LEVELS: Record<string, number> = {
   peers: 2,
   supervisor: 2,
   edge: 2,
-  gateways: 2,
   admin: 2,
   routing: 1,
   tls: 1,

@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { CLAIM_FEATURES } from '@porthole/protocol';
+import { CLAIM_FEATURES, MAX_LANES } from '@porthole/protocol';
 import { TurnQueue } from '@porthole/protocol/node';
 import { ReservedNames } from './access/reserved-names.ts';
 import type { Access } from './access/access.ts';
@@ -55,7 +55,6 @@ import { SqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
 
 export const SOFTWARE = 'porthole-relay/0.1.0';
-const MAX_LANES = 4;
 const PEER_PATIENCE_MS = 2_000;
 
 export interface RelayAddresses {

@@ -17,7 +17,8 @@ let first: RawOrigin;
 let second: RawOrigin;
 
 beforeAll(async () => {
-  relay = await startRelay({ config: { heartbeat: '1s' } });
+  // Far longer than any deadline below: nobody is noticed by his silence.
+  relay = await startRelay({ config: { heartbeat: '60s' } });
   ada = await relay.addToken('ada');
   bob = await relay.addToken('bob');
   first = await startRawOrigin(async ({ wire }) => wire.send(plainAnswer('first')));
@@ -132,11 +133,10 @@ describe('a dead session', () => {
     const refused = await nextSaid(other);
     expect(refused).toMatchObject({ type: 'refused', code: 'NAME_TAKEN' });
     expect(refused.detail).toMatch(/holder or the operator can free it/);
-    const start = performance.now();
     await using heir = await dialCarrier(relay.port);
     await heir.logIn(ada);
+    // Waiting until the relay misses the dead agent (two heartbeats), or for the grace time, would outlast the deadline.
     await heir.claim('dead');
-    expect(performance.now() - start).toBeLessThan(1_000);
     cutter.heal();
     expect((await dead.program.exited).code).toBe(3);
     await dead.close();

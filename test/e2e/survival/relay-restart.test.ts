@@ -61,6 +61,7 @@ describe.each([0, 1])('with %i worker processes,', (workers) => {
               (answer) => note(`${answer.status} ${answer.field('porthole-error') ?? ''}`.trim()),
               () => note('no connection'),
             );
+            // The pace of a visitor; nothing is waited for.
             await new Promise((resolve) => setTimeout(resolve, 5));
           }
         };

@@ -38,6 +38,7 @@ async function busiestSecond(work: () => Promise<void>): Promise<{ dials: number
   let over = false;
   const watch = async (): Promise<void> => {
     while (!over) {
+      // The second that is counted in; nothing is waited for.
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       const accepted = (await relay.metric('porthole_carriers_total').catch(() => undefined)) ?? 0;
       const now = { dials, accepted, at: performance.now() };

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { isDotfile, isInside, plausibleTime } from './locate.ts';
 
 /** Entries a listing shows at most; the page says when there are more. */
-export const MAX_LISTED = 5_000;
+const MAX_LISTED = 5_000;
 
-export interface ListingEntry {
+interface ListingEntry {
   readonly name: string;
   readonly folder: boolean;
   readonly size: number;
@@ -109,7 +109,7 @@ function row(entry: ListingEntry): string {
   return `<tr><td><a href="${href}">${escapeHtml(entry.name)}${slash}</a></td><td>${size}</td><td>${time}</td></tr>`;
 }
 
-export function sizeText(bytes: number): string {
+function sizeText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;
   let unit = 0;
@@ -120,7 +120,7 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -36,7 +36,7 @@ const target = z
 export const nameSchema = z
   .string({ error: 'must be text' })
   .regex(/^(?!-)[a-z0-9-]{1,63}(?<!-)$/, { error: 'must be 1 to 63 of a-z, 0-9 and -, not - at either end' });
-export const portSchema = z
+const portSchema = z
   .int({ error: 'must be a whole number' })
   .min(1, { error: 'must be a port from 1 to 65535' })
   .max(65_535, { error: 'must be a port from 1 to 65535' });
@@ -99,7 +99,7 @@ const tunnelSchema = z
     }
   });
 
-export const relayUrlSchema = z.string({ error: 'must be the URL of a relay' }).superRefine((value, context) => {
+const relayUrlSchema = z.string({ error: 'must be the URL of a relay' }).superRefine((value, context) => {
   const problem = relayUrlProblem(value);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 });

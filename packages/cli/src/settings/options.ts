@@ -19,7 +19,6 @@ export interface OptionRow {
   readonly commands: 'all' | readonly CommandName[];
 }
 
-const TUNNELS = ['http', 'tcp', 'tls', 'serve'] as const;
 const NAMED = ['http', 'tls', 'serve'] as const;
 const WEB = ['http', 'serve'] as const;
 
@@ -226,5 +225,3 @@ export function optionsOf(command: CommandName): OptionName[] {
 export function sharedOptions(): OptionName[] {
   return (Object.keys(OPTIONS) as OptionName[]).filter((name) => optionRow(name).commands === 'all');
 }
-
-export const TUNNEL_COMMANDS: readonly CommandName[] = TUNNELS;

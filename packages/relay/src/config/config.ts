@@ -8,7 +8,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
+type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
 
 /** How visitors reach the relay from outside, where that differs from where it listens. */
 export interface PublicUrl {
@@ -25,7 +25,7 @@ export interface CertificatePair {
   readonly key: string;
 }
 
-export type ChallengeChoice = 'auto' | 'http-01' | 'tls-alpn-01' | 'dns-01';
+type ChallengeChoice = 'auto' | 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 /** Certificates ordered from an authority (RFC 8555). */
 export interface AcmeConfig {
@@ -56,7 +56,7 @@ export interface TlsConfig {
   readonly dns: DnsConfig | undefined;
 }
 
-export interface CustomDomainsConfig {
+interface CustomDomainsConfig {
   readonly enabled: boolean;
   /** `host:port` of the DNS servers asked; empty: those of the system. */
   readonly resolvers: readonly string[];
@@ -68,14 +68,14 @@ export interface CustomDomainsConfig {
 export const PROXY_PROTOCOL_PLACES = ['http', 'https', 'tcp'] as const;
 export type ProxyProtocolPlace = (typeof PROXY_PROTOCOL_PLACES)[number];
 
-export interface ProxyProtocolConfig {
+interface ProxyProtocolConfig {
   /** Load balancers whose connections begin with a header. */
   readonly from: readonly string[];
   /** On these addresses. */
   readonly at: readonly ProxyProtocolPlace[];
 }
 
-export interface RelayLimits {
+interface RelayLimits {
   /** Agents' sessions, those within their grace time included. */
   readonly maxSessions: number;
   /** Sessions of one identity. */

@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts';
 import { fieldOf } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
-export interface BudgetLimits {
+interface BudgetLimits {
   /** New names of one owner in 24 hours. Default 5. */
   readonly perOwnerPerDay?: number;
   /** Orders of all owners in an hour. Default 30. */

@@ -186,11 +186,21 @@ describe('ClientHelloReader', () => {
     expect(reader.bytes().length).toBeLessThanOrEqual(maxClientHelloBytes + 100);
   });
 
-  it('reads a large hello byte by byte in linear time', () => {
-    const bytes = records(message(Buffer.concat([extension(21, Buffer.alloc(50_000)), sni('a.b')])), 1000);
-    const started = performance.now();
-    expect(read(...[...bytes].map((byte) => u8(byte)))).toEqual(done('a.b'));
-    expect(performance.now() - started).toBeLessThan(1000);
+  it('copies a hello that comes byte by byte twice more when it is four times as long', () => {
+    /** How often what has come was moved to larger memory. */
+    const moves = (padding: number): number => {
+      const bytes = records(message(Buffer.concat([extension(21, Buffer.alloc(padding)), sni('a.b')])), 1000);
+      const reader = new ClientHelloReader();
+      const memories = new Set<ArrayBufferLike>();
+      let result: ClientHelloResult = { state: 'needMore' };
+      for (const byte of bytes) {
+        result = reader.push(u8(byte));
+        memories.add(reader.bytes().buffer);
+      }
+      expect(result).toEqual(done('a.b'));
+      return memories.size;
+    };
+    expect(moves(50_000)).toBe(moves(12_500) + 2);
   });
 
   it('reads what Node sends', async () => {
@@ -211,19 +221,15 @@ describe('ClientHelloReader', () => {
       seed.state = (Math.imul(seed.state, 1_103_515_245) + 12_345) >>> 0;
       return (seed.state >>> 8) % below;
     };
-    const deadline = performance.now() + 300;
-    let tried = 0;
     const states = new Set<string>();
-    while (performance.now() < deadline) {
+    for (let tried = 0; tried < 5_000; tried++) {
       const bytes =
         random(4) === 0 ? Buffer.from(Array.from({ length: random(200) }, () => random(256))) : Buffer.from(real);
       for (let i = random(6); i > 0 && bytes.length > 0; i--) bytes[random(bytes.length)] = random(256);
       const cut = random(bytes.length + 1);
       const result = read(bytes.subarray(0, cut), bytes.subarray(cut));
       states.add(result.state === 'fault' ? result.fault : result.state);
-      tried++;
     }
-    expect(tried).toBeGreaterThan(300);
     expect(states.has('done') && states.has('malformed') && states.has('not_tls')).toBe(true);
   });
 });

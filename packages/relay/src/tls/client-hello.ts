@@ -130,7 +130,7 @@ export class ClientHelloReader {
 }
 
 /** Reads the body of a ClientHello handshake message. */
-export function parseClientHello(body: Buffer): ClientHelloResult {
+function parseClientHello(body: Buffer): ClientHelloResult {
   const cursor = new Cursor(body);
   try {
     cursor.skip(2 + 32);

@@ -1,6 +1,6 @@
 /** The type-length-value part of PROXY protocol v2 (sections 2.2.1 to 2.2.7 of its specification). */
 
-export interface ProxySsl {
+interface ProxySsl {
   /** The visitor came over TLS; the other two say whether and when it showed a certificate. */
   readonly tls: boolean;
   readonly certificateInConnection: boolean;

@@ -8,7 +8,7 @@ import { crc32c } from './crc32c.ts';
 import { encodeTlvs, type ProxyTlvs, readTlvs } from './proxy-protocol-tlvs.ts';
 
 /** Most bytes of a version 1 line, its CRLF included. */
-export const maxProxyV1Bytes = 107;
+const maxProxyV1Bytes = 107;
 /** Most bytes of a version 2 header this side takes: 16 fixed and 520 of addresses and TLVs. */
 export const maxProxyV2Bytes = 536;
 

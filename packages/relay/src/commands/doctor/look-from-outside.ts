@@ -1,10 +1,9 @@
 /** The public address, visited as a visitor and as an agent would: does it lead here, and what does it do on the way. */
 import { randomBytes } from 'node:crypto';
-import { WEBSOCKET_PROTOCOL } from '@porthole/protocol';
+import { CARRIER_PATH, WEBSOCKET_PROTOCOL } from '@porthole/protocol';
 import { type ListenAddress, publicUrlOf, type RelayConfig } from '../../config/config.ts';
 import { isLoopback } from '../../config/loopback.ts';
 import { TrustedAddresses } from '../../edge/trusted-addresses.ts';
-import { AGENT_UPGRADE_PATH } from '../../routing/agent-upgrade.ts';
 import { type DomainFindings, isLocalDomain } from './look-at-names.ts';
 import type { PortFindings } from './look-at-ports.ts';
 import type { Machine } from './machine.ts';
@@ -190,7 +189,7 @@ class Look {
 
   async #upgradeStatus(host: string, headers: Readonly<Record<string, string>>): Promise<number | string> {
     try {
-      return (await probe({ ...this.#target, host }, AGENT_UPGRADE_PATH, headers)).status;
+      return (await probe({ ...this.#target, host }, CARRIER_PATH, headers)).status;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
