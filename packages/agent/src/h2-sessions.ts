@@ -5,7 +5,7 @@ import { PortholeError } from '@porthole/protocol';
 import type { Opening, OriginOpener, SocketOutcome } from './origin-socket.ts';
 
 /** `not h2`: something answers there, in another protocol. */
-export type SessionOutcome = http2.ClientHttp2Session | PortholeError | 'not h2';
+type SessionOutcome = http2.ClientHttp2Session | PortholeError | 'not h2';
 type Taken = (outcome: SessionOutcome) => void;
 
 /** More streams than this wait for another connection, whatever the origin allows. */

@@ -40,7 +40,7 @@ export function openRelayLink(options: RelayLinkOptions): RelayLink {
 }
 
 /** Dials and wraps what was dialed, within one event-loop turn, so that no byte finds nobody listening. */
-export function carrierDial(options: RelayDialOptions): DialCarrier {
+function carrierDial(options: RelayDialOptions): DialCarrier {
   const dial = relayDial(options);
   const attempt = async (signal: AbortSignal): Promise<Carrier> => {
     const dialed = await dial(signal);

@@ -11,7 +11,7 @@ import type { RouteRegistry } from '../routing/registry.ts';
 import type { SessionPlaces } from '../routing/session-places.ts';
 import type { AgentCounters } from './agent-counters.ts';
 
-export interface AgentLimits {
+interface AgentLimits {
   readonly maxStreamsPerSession: number;
   readonly maxTunnelsPerUser: number;
   readonly handshakeTimeoutMs: number;

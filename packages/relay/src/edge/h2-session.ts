@@ -12,7 +12,7 @@ import { CLOSE_PATIENCE_MS } from './raw-pipe.ts';
 import { NEVER, type Ticking } from './ticker.ts';
 
 /** Streams a visitor may have open at once. */
-export const MAX_STREAMS = 256;
+const MAX_STREAMS = 256;
 /** A visitor who has said nothing for so long is asked whether he is there. */
 const QUIET_MS = 60_000;
 const PING_ANSWER_MS = 30_000;

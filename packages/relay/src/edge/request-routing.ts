@@ -1,5 +1,6 @@
 /** What a request head means to the relay: who is it from, does an agent ask for a carrier, what goes on to the target. */
 import {
+  CARRIER_PATH,
   type ExchangeRequest,
   type Fields,
   fieldsOfLines,
@@ -14,7 +15,7 @@ import {
   PlainRequest,
   type RequestForwarding,
 } from '@porthole/protocol/http1';
-import { AGENT_UPGRADE_PATH } from '../routing/agent-upgrade.ts';
+
 import type { TrustedAddresses } from './trusted-addresses.ts';
 import type { VisitorTls } from './visitor-tls.ts';
 
@@ -160,7 +161,7 @@ class PlainExchange implements ExchangeRequest {
 
 /** Whether the head asks for a session's carrier; on the relay's own host names only. */
 export function isAgentUpgrade(head: RequestHead): boolean {
-  if (head.upgrade === undefined || head.target !== AGENT_UPGRADE_PATH) return false;
+  if (head.upgrade === undefined || head.target !== CARRIER_PATH) return false;
   const protocol = head.upgrade.toLowerCase();
   return protocol === 'porthole' || protocol === 'websocket';
 }

@@ -2,9 +2,6 @@
 import type * as net from 'node:net';
 import type { ErrorCode, RequestHead } from '@porthole/protocol';
 
-/** Where an agent asks for its carrier, with `Upgrade: porthole` or `Upgrade: websocket`. */
-export { CARRIER_PATH as AGENT_UPGRADE_PATH } from '@porthole/protocol';
-
 /** Answers with an error of the relay's own and closes the connection. `detail` is shown. */
 export type RefuseUpgrade = (code: ErrorCode, detail: string) => void;
 
