@@ -1,5 +1,5 @@
 /**
- * Large bodies both ways with their sha256. 256 MiB by default; PORTHOLE_BIG_BODY_MIB=5120 runs the five-gigabyte case.
+ * Large bodies both ways with their sha256: 256 MiB, and five gigabytes in full size.
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -8,10 +8,11 @@ import { Agent, request } from 'undici';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { residentBytes } from '../harness/process-usage.ts';
 import { patternBody, patternSha256 } from '../harness/random.ts';
+import { scaled } from '../harness/scale.ts';
 import { type Stage, everythingIsHere, startStage } from '../harness/stage.ts';
 
 const MIB = 1024 * 1024;
-const SIZE = Number(process.env['PORTHOLE_BIG_BODY_MIB'] ?? 256) * MIB;
+const SIZE = scaled(256, 5 * 1024) * MIB;
 const LIMIT_MS = 60_000 + SIZE / 20_000;
 
 let origin: Origin;

@@ -3,7 +3,7 @@
  * relay that is reloaded all the time, with one worker and with two. Each part ends with a table, and the whole with exit
  * code 1 when a visitor saw an error or something did not come back to where it was.
  * `npm run soak -- faults` or `-- reload` runs one of them, `-- resume` runs `test/e2e/survival/resume.test.ts` in full
- * size, any of its neighbours and of `test/interop` likewise; `-- thin-line` measures over long and thin lines (`bench/wan`).
+ * size, any other test of `test/e2e` and `test/interop` likewise (`-- big-bodies`: 5 GB each way); `-- thin-line` measures over long and thin lines (`bench/wan`).
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -51,7 +51,7 @@ const PARTS: Readonly<Record<string, (isAlone: boolean) => Promise<boolean>>> = 
 
 /** The file of a test that has a full size, if there is one. */
 function testFile(name: string): string | undefined {
-  return ['e2e/survival', 'interop']
+  return ['e2e', 'e2e/survival', 'interop']
     .map((folder) => fileURLToPath(new URL(`../${folder}/${name}.test.ts`, import.meta.url)))
     .find((file) => existsSync(file));
 }
@@ -67,7 +67,7 @@ const isKnown = (name: string): boolean => Object.hasOwn(PARTS, name) || testFil
 if ((seconds !== undefined && !(seconds > 0)) || !Number.isInteger(seed) || !positionals.every(isKnown)) {
   process.stderr.write(
     `usage: npm run soak [-- --seconds N --seed N], or npm run soak -- <part> …\n` +
-      `parts: ${Object.keys(PARTS).join(', ')}, and the tests of test/e2e/survival and test/interop\n`,
+      `parts: ${Object.keys(PARTS).join(', ')}, and the tests of test/e2e, test/e2e/survival and test/interop\n`,
   );
   process.exit(2);
 }
