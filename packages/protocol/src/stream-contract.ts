@@ -29,6 +29,16 @@ export interface StreamSink {
   onWritable(): void;
 }
 
+/** For a stream that was refused, and of which nothing comes any more. */
+export const NO_SINK: StreamSink = {
+  onHead() {},
+  onData() {},
+  onTrailers() {},
+  onEnd() {},
+  onReset() {},
+  onWritable() {},
+};
+
 export interface Stream {
   sendHead(block: string): void;
   /**

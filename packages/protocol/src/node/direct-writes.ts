@@ -28,6 +28,12 @@ interface Internals {
   readonly isPending: () => boolean;
 }
 
+/**
+ * `sent`: the system has all of it. `waits`: it has not, the memory must not change any more, and the socket says `drain`
+ * when it has. `failed`: the socket is destroyed.
+ */
+type DirectOutcome = 'sent' | 'waits' | 'failed';
+
 /** What is written past the streams of the sockets of a process, or of a part of it. */
 export class DirectWrites {
   readonly #internals = findInternals();
@@ -37,11 +43,10 @@ export class DirectWrites {
   readonly #waiting = new Set<Socket>();
 
   /**
-   * Writes `chunk` (text: latin1) to a plain socket that holds nothing yet. `sent`: the system has all of it; `waits`: it
-   * has not, the memory must not change any more, and the socket says `drain` when it has; undefined: nothing was written. Failures destroy the socket, as
-   * those of its `write` do.
+   * Writes `chunk` (text: latin1) to a plain socket that holds nothing yet; undefined: nothing was written, and the
+   * stream has to do it. Failures destroy the socket, as those of its `write` do.
    */
-  write(socket: Duplex, chunk: string | Buffer): 'sent' | 'waits' | undefined {
+  write(socket: Duplex, chunk: string | Buffer): DirectOutcome | undefined {
     const internals = this.#internals;
     const request = this.#request;
     if (internals === undefined || request === undefined) return undefined;
@@ -54,7 +59,7 @@ export class DirectWrites {
       typeof chunk === 'string' ? handle.writeLatin1String(request, chunk) : handle.writeBuffer(request, chunk);
     if (fault !== 0) {
       socket.destroy(systemError(fault));
-      return 'sent';
+      return 'failed';
     }
     if (!internals.isPending()) return 'sent';
     this.#await(socket, request, chunk);

@@ -5,6 +5,7 @@
 import {
   type ErrorCode,
   type Message,
+  NO_SINK,
   PortholeError,
   proveResume,
   type ResumeHello,
@@ -25,15 +26,6 @@ export interface SessionSecret {
   /** Proofs are bound to the TLS carrier they come over. */
   readonly bound: boolean;
 }
-
-const REFUSING_SINK: StreamSink = {
-  onHead: () => {},
-  onData: () => {},
-  onTrailers: () => {},
-  onEnd: () => {},
-  onReset: () => {},
-  onWritable: () => {},
-};
 
 export class AgentSession implements SessionEvents {
   readonly id: string;
@@ -161,13 +153,12 @@ export class AgentSession implements SessionEvents {
   close(code: ErrorCode, detail = ''): void {
     if (this.#closing) return;
     this.#closing = true;
-    const farewell = this.session.close(code, detail);
-    for (const pump of this.#pumps.values()) pump.stop(farewell);
+    this.#stopPumps(this.session.close(code, detail));
   }
 
   onOpen(_opening: unknown, stream: Stream): StreamSink {
     stream.reset('NOT_SUPPORTED', 'agents open no streams');
-    return REFUSING_SINK;
+    return NO_SINK;
   }
 
   onMessage(message: Message): void {
@@ -204,10 +195,14 @@ export class AgentSession implements SessionEvents {
       detail,
     });
     this.#onOver(this);
-    // Closed by the other end: nothing is left to say.
-    if (!this.#closing) for (const pump of this.#pumps.values()) pump.stop();
+    // Closed from this end, `close` goes on and says farewell; by the other, nothing is left to say.
+    if (!this.#closing) this.#stopPumps();
     this.#closing = true;
-    queueMicrotask(() => this.#pumps.clear());
+  }
+
+  #stopPumps(farewell?: Buffer): void {
+    for (const pump of this.#pumps.values()) pump.stop(farewell);
+    this.#pumps.clear();
   }
 
   #mayResume(hello: ResumeHello, nonce: string, carrier: Carrier): boolean {

@@ -158,7 +158,8 @@ export class VisitorOutput implements Flushable {
     if (this.#bytes >= WORTH_RELEASING_BYTES) releaseAll(pieces);
     this.#pieces = NOTHING;
     this.#bytes = 0;
-    if (written === 'sent' || (written === undefined && socket.writableLength === 0)) return;
+    if (written === 'sent' || written === 'failed') return;
+    if (written === undefined && socket.writableLength === 0) return;
     if (!this.#encrypted) this.#turns.keepScratch();
     this.#blocked = written === 'waits' || socket.writableNeedDrain;
     if (this.#blocked) this.#blockedAt = performance.now();

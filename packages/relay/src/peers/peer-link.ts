@@ -3,6 +3,7 @@ import * as net from 'node:net';
 import {
   type ErrorCode,
   type Lane,
+  NO_SINK,
   Session,
   type SessionEvents,
   type Stream,
@@ -67,7 +68,7 @@ export class PeerLink implements SessionEvents {
 
   onOpen(_opening: StreamOpening, stream: Stream): StreamSink {
     stream.reset('PROTOCOL_ERROR', 'streams are opened by the worker that calls');
-    return { onHead() {}, onData() {}, onTrailers() {}, onEnd() {}, onReset() {}, onWritable() {} };
+    return NO_SINK;
   }
 
   onMessage(): void {}

@@ -4,6 +4,7 @@ import {
   decodeRaw,
   decodeRequest,
   type Lane,
+  NO_SINK,
   PortholeError,
   Session,
   type SessionEvents,
@@ -16,8 +17,6 @@ import { LanePump, monotonicNow, SocketCarrier } from '@porthole/protocol/node';
 import type { Target } from '../routing/target.ts';
 import { PEER_HEARTBEAT_MS, PEER_STREAMS } from './peer-link.ts';
 import { spliceStreams } from './stream-splice.ts';
-
-const NO_SINK: StreamSink = { onHead() {}, onData() {}, onTrailers() {}, onEnd() {}, onReset() {}, onWritable() {} };
 
 export interface PeerSessionParts {
   readonly ownTarget: (lease: number) => Target | undefined;
