@@ -60,15 +60,15 @@ export interface RenewalInfo {
   readonly retryAfterMs: number;
 }
 
-const maxItems = 200;
-const orderStatuses = ['pending', 'ready', 'processing', 'valid', 'invalid'] as const;
-const authorizationStatuses = ['pending', 'valid', 'invalid', 'deactivated', 'expired', 'revoked'] as const;
+const MAX_ITEMS = 200;
+const ORDER_STATUSES = ['pending', 'ready', 'processing', 'valid', 'invalid'] as const;
+const AUTHORIZATION_STATUSES = ['pending', 'valid', 'invalid', 'deactivated', 'expired', 'revoked'] as const;
 
 export function readDirectory(json: unknown): Directory {
   const meta = fieldOf(json, 'meta');
   const optional = (name: string) => (fieldOf(json, name) === undefined ? {} : { [name]: urlField(json, name) });
   const terms = fieldOf(meta, 'termsOfService');
-  const profiles = Object.entries(Object(fieldOf(meta, 'profiles')) as object).slice(0, maxItems);
+  const profiles = Object.entries(Object(fieldOf(meta, 'profiles')) as object).slice(0, MAX_ITEMS);
   return {
     newNonce: urlField(json, 'newNonce'),
     newAccount: urlField(json, 'newAccount'),
@@ -86,7 +86,7 @@ export function readOrder(json: unknown, url: string, retryAfterMs?: number): Or
   const error = fieldOf(json, 'error');
   return {
     url,
-    status: oneOf(json, 'status', orderStatuses),
+    status: oneOf(json, 'status', ORDER_STATUSES),
     authorizations: arrayField(json, 'authorizations').map((value) => checkAcmeUrl(String(value)).href),
     finalize: urlField(json, 'finalize'),
     ...(fieldOf(json, 'certificate') === undefined ? {} : { certificate: urlField(json, 'certificate') }),
@@ -104,7 +104,7 @@ export function readAuthorization(json: unknown, url: string, retryAfterMs?: num
       value: stringField(identifier, 'value').toLowerCase(),
     },
     wildcard: fieldOf(json, 'wildcard') === true,
-    status: oneOf(json, 'status', authorizationStatuses),
+    status: oneOf(json, 'status', AUTHORIZATION_STATUSES),
     challenges: arrayField(json, 'challenges').map(readChallenge),
     retryAfterMs,
   };
@@ -124,8 +124,8 @@ function readChallenge(json: unknown): Challenge {
   };
 }
 
-const defaultRenewalPollMs = 6 * 3_600_000;
-const renewalPollRangeMs = [60_000, 24 * 3_600_000] as const;
+const DEFAULT_RENEWAL_POLL_MS = 6 * 3_600_000;
+const RENEWAL_POLL_RANGE_MS = [60_000, 24 * 3_600_000] as const;
 
 /** RFC 9773 section 4.3.2 wants a bound on both sides of Retry-After. */
 export function readRenewalInfo(json: unknown, retryAfterMs: number | undefined): RenewalInfo {
@@ -134,12 +134,12 @@ export function readRenewalInfo(json: unknown, retryAfterMs: number | undefined)
   const windowEndMs = Date.parse(stringField(suggested, 'end'));
   if (!(windowStartMs < windowEndMs)) throw bad('a renewal window that does not end after its start');
   const explanation = fieldOf(json, 'explanationURL');
-  const [least, most] = renewalPollRangeMs;
+  const [least, most] = RENEWAL_POLL_RANGE_MS;
   return {
     windowStartMs,
     windowEndMs,
     ...(typeof explanation === 'string' ? { explanationUrl: plainText(explanation, 500) } : {}),
-    retryAfterMs: Math.min(Math.max(retryAfterMs ?? defaultRenewalPollMs, least), most),
+    retryAfterMs: Math.min(Math.max(retryAfterMs ?? DEFAULT_RENEWAL_POLL_MS, least), most),
   };
 }
 
@@ -155,7 +155,7 @@ function stringField(json: unknown, name: string): string {
 
 function arrayField(json: unknown, name: string): unknown[] {
   const value = fieldOf(json, name);
-  if (!Array.isArray(value) || value.length > maxItems) throw bad(`no list "${name}" of at most ${maxItems}`);
+  if (!Array.isArray(value) || value.length > MAX_ITEMS) throw bad(`no list "${name}" of at most ${MAX_ITEMS}`);
   return value;
 }
 

@@ -3,9 +3,9 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { PortholeError } from '@porthole/protocol';
 import { isAddressLiteral, nameCovers } from './host-name.ts';
 
-const maxChainBytes = 128 * 1024;
-const maxChainLength = 10;
-const block = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+const MAX_CHAIN_BYTES = 128 * 1024;
+const MAX_CHAIN_LENGTH = 10;
+const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
 export interface CertificateFacts {
   readonly leaf: X509Certificate;
@@ -17,10 +17,10 @@ export interface CertificateFacts {
 
 /** Reads a PEM chain; throws CERTIFICATE_INVALID when it is none or its parts do not follow each other. */
 export function readChain(chainPem: string): X509Certificate[] {
-  if (chainPem.length > maxChainBytes) throw invalid(`a chain of more than ${maxChainBytes} bytes`);
-  const blocks = chainPem.match(block) ?? [];
-  if (blocks.length === 0 || blocks.length > maxChainLength)
-    throw invalid(`${blocks.length} certificates in PEM (1 to ${maxChainLength} expected)`);
+  if (chainPem.length > MAX_CHAIN_BYTES) throw invalid(`a chain of more than ${MAX_CHAIN_BYTES} bytes`);
+  const blocks = chainPem.match(PEM_BLOCK) ?? [];
+  if (blocks.length === 0 || blocks.length > MAX_CHAIN_LENGTH)
+    throw invalid(`${blocks.length} certificates in PEM (1 to ${MAX_CHAIN_LENGTH} expected)`);
   const chain = blocks.map((pem) => {
     try {
       return new X509Certificate(pem);

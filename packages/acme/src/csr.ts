@@ -29,7 +29,7 @@ export interface PemCertificate {
   readonly certificatePem: string;
 }
 
-const challengeLifeMs = 24 * 3_600_000;
+const CHALLENGE_LIFE_MS = 24 * 3_600_000;
 
 /**
  * RFC 8737 section 3: self-signed, exactly this one name, and a critical extension with the digest of the key
@@ -42,7 +42,7 @@ export function createChallengeCertificate(
 ): PemCertificate {
   const pair = createKeyPair();
   const digest = createHash('sha256').update(keyAuthorization).digest();
-  const certificate = createSelfSigned(pair, [identifier], nowMs, challengeLifeMs, [
+  const certificate = createSelfSigned(pair, [identifier], nowMs, CHALLENGE_LIFE_MS, [
     extension(oids.acmeIdentifier, der.octets(digest), true),
   ]);
   return { keyPem: keyToPem(pair.privateKey), certificatePem: derToPem('CERTIFICATE', certificate) };

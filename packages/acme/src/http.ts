@@ -39,12 +39,12 @@ export interface PostOptions {
   readonly accept?: string;
 }
 
-const maxNonces = 16;
-const maxBadNonces = 20;
-const retryDelaysMs = [200, 1000, 4000] as const;
+const MAX_NONCES = 16;
+const MAX_BAD_NONCES = 20;
+const RETRY_DELAYS_MS = [200, 1000, 4000] as const;
 /** Longer waits are the caller's to plan. */
-const maxWaitHereMs = 30_000;
-const directoryLifeMs = 3_600_000;
+const MAX_WAIT_HERE_MS = 30_000;
+const DIRECTORY_LIFE_MS = 3_600_000;
 
 export class AcmeHttp {
   readonly #options: AcmeHttpOptions;
@@ -69,7 +69,7 @@ export class AcmeHttp {
   /** Kept for an hour. */
   async directory(signal?: AbortSignal): Promise<Directory> {
     const known = this.#directory;
-    if (known !== undefined && this.now() - known.readAt < directoryLifeMs) return known.value;
+    if (known !== undefined && this.now() - known.readAt < DIRECTORY_LIFE_MS) return known.value;
     const reply = await this.get(this.#options.directoryUrl, signal);
     const value = readDirectory(reply.json);
     this.#directory = { value, readAt: this.now() };
@@ -101,7 +101,8 @@ export class AcmeHttp {
           ...(accept === undefined ? {} : { accept }),
         });
         this.#keepNonce(answer);
-        if (refusals < maxBadNonces && answer.status === 400 && problemType(parseJson(answer)) === 'badNonce') continue;
+        if (refusals < MAX_BAD_NONCES && answer.status === 400 && problemType(parseJson(answer)) === 'badNonce')
+          continue;
         return this.#success(answer);
       }
     });
@@ -113,10 +114,10 @@ export class AcmeHttp {
       try {
         return await attempt();
       } catch (error) {
-        const delayMs = retryDelaysMs[tries];
+        const delayMs = RETRY_DELAYS_MS[tries];
         if (!(error instanceof AcmeError) || error.code !== 'ACME_UNREACHABLE' || delayMs === undefined) throw error;
         const waitMs = Math.max(error.retryAfterMs ?? 0, delayMs);
-        if (waitMs > maxWaitHereMs) throw error;
+        if (waitMs > MAX_WAIT_HERE_MS) throw error;
         // The nonces at hand may be as old as the failure.
         this.#nonces.length = 0;
         await this.sleep(waitMs, signal);
@@ -140,7 +141,7 @@ export class AcmeHttp {
     const nonce = answer.headers['replay-nonce'];
     if (typeof nonce !== 'string' || !/^[A-Za-z0-9_-]{1,512}$/.test(nonce)) return;
     this.#nonces.push(nonce);
-    if (this.#nonces.length > maxNonces) this.#nonces.shift();
+    if (this.#nonces.length > MAX_NONCES) this.#nonces.shift();
   }
 
   #success(answer: AcmeAnswer): AcmeReply {

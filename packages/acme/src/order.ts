@@ -60,13 +60,13 @@ export interface IssuedCertificate {
   readonly notAfterMs: number;
 }
 
-const maxNames = 100;
-const maxRounds = 3;
-const defaultTimeoutMs = 300_000;
+const MAX_NAMES = 100;
+const MAX_ROUNDS = 3;
+const DEFAULT_TIMEOUT_MS = 300_000;
 
 /** Orders one certificate. Rejects with the authority's reason, CERTIFICATE_TIMEOUT or CANCELLED. */
 export async function obtainCertificate(api: AcmeApi, options: OrderOptions): Promise<IssuedCertificate> {
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   try {
@@ -83,8 +83,8 @@ export async function obtainCertificate(api: AcmeApi, options: OrderOptions): Pr
 
 /** Normalised and without duplicates. Throws CERTIFICATE_INVALID for what no certificate can be for. */
 export function identifiersOf(names: readonly string[]): Identifier[] {
-  if (names.length === 0 || names.length > maxNames)
-    throw new PortholeError('CERTIFICATE_INVALID', `1 to ${maxNames} names, not ${names.length}`);
+  if (names.length === 0 || names.length > MAX_NAMES)
+    throw new PortholeError('CERTIFICATE_INVALID', `1 to ${MAX_NAMES} names, not ${names.length}`);
   const values = new Map<string, Identifier>();
   for (const name of names) {
     const address = addressToBytes(name);
@@ -129,7 +129,7 @@ class OrderRun {
       } catch (error) {
         const hasLearned = this.#failed.size > failedBefore;
         if (hasLearned) challengeError = error;
-        if (this.#signal.aborted || !hasLearned || rounds >= maxRounds || !this.#hasAlternative())
+        if (this.#signal.aborted || !hasLearned || rounds >= MAX_ROUNDS || !this.#hasAlternative())
           throw challengeError ?? error;
       }
     }

@@ -2,10 +2,10 @@
 import { type ErrorCode, PortholeError } from '@porthole/protocol';
 import { fieldOf } from './json-fields.ts';
 
-const prefix = 'urn:ietf:params:acme:error:';
-const maxTextLength = 500;
-const maxSubproblems = 10;
-const maxRetryAfterMs = 31 * 24 * 3_600_000;
+const ERROR_PREFIX = 'urn:ietf:params:acme:error:';
+const MAX_TEXT_LENGTH = 500;
+const MAX_SUBPROBLEMS = 10;
+const MAX_RETRY_AFTER_MS = 31 * 24 * 3_600_000;
 
 export interface AcmeErrorOptions {
   /** The last part of the problem's type, for instance `rateLimited`; undefined when the answer had none. */
@@ -32,7 +32,7 @@ export function parseRetryAfter(value: string | undefined, nowMs: number): numbe
   if (value === undefined) return undefined;
   const text = value.trim();
   const ms = /^\d{1,10}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), maxRetryAfterMs);
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
 }
 
 /** The error of an answer that is none of success. */
@@ -53,7 +53,9 @@ export function errorOfAnswer(status: number, body: unknown, retryAfterMs: numbe
 /** The last part of a problem's type. */
 export function problemType(body: unknown): string | undefined {
   const type = fieldOf(body, 'type');
-  return typeof type === 'string' && type.startsWith(prefix) ? plainText(type.slice(prefix.length), 60) : undefined;
+  return typeof type === 'string' && type.startsWith(ERROR_PREFIX)
+    ? plainText(type.slice(ERROR_PREFIX.length), 60)
+    : undefined;
 }
 
 /** One line: type, detail, and the same of each subproblem with the name it is about. */
@@ -62,8 +64,8 @@ export function describeProblem(body: unknown): string {
     .filter((part) => part !== undefined && part !== '')
     .join(': ');
   const subproblems = fieldOf(body, 'subproblems');
-  const parts = Array.isArray(subproblems) ? subproblems.slice(0, maxSubproblems).map(describeSubproblem) : [];
-  return plainText([own, ...parts].filter((part) => part !== '').join('; '), maxTextLength * 2);
+  const parts = Array.isArray(subproblems) ? subproblems.slice(0, MAX_SUBPROBLEMS).map(describeSubproblem) : [];
+  return plainText([own, ...parts].filter((part) => part !== '').join('; '), MAX_TEXT_LENGTH * 2);
 }
 
 function describeSubproblem(body: unknown): string {
@@ -73,7 +75,7 @@ function describeSubproblem(body: unknown): string {
 }
 
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' ? plainText(value, maxTextLength) : undefined;
+  return typeof value === 'string' ? plainText(value, MAX_TEXT_LENGTH) : undefined;
 }
 
 /** An authority's text goes into logs and terminals: no control characters, no line breaks, bounded. */

@@ -33,7 +33,7 @@ export interface TransportOptions {
   readonly userAgent?: string | undefined;
 }
 
-const maxAnswerBytes = 1024 * 1024;
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * RFC 8555 section 6.1 wants https. Plain http is taken only for this machine itself, for a test authority. Every
@@ -111,8 +111,8 @@ function exchange(url: URL, request: AcmeRequest, sending: Sending, signal: Abor
       let size = 0;
       incoming.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size <= maxAnswerBytes) chunks.push(chunk);
-        else incoming.destroy(new AcmeError('ACME_BAD_ANSWER', `an answer larger than ${maxAnswerBytes} bytes`));
+        if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
+        else incoming.destroy(new AcmeError('ACME_BAD_ANSWER', `an answer larger than ${MAX_ANSWER_BYTES} bytes`));
       });
       incoming.on('error', reject);
       incoming.on('end', () =>

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import type { HttpDoorAddress } from './http-door.ts';
-import { challengePathPrefix } from '../tls/challenges.ts';
+import { CHALLENGE_PATH_PREFIX } from '../tls/challenges.ts';
 import { BACKLOG, listen } from './listen.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
 
@@ -65,7 +65,7 @@ export class RedirectDoor {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = request.url ?? '/';
     request.resume();
-    if (target.startsWith(challengePathPrefix) && request.method === 'GET') {
+    if (target.startsWith(CHALLENGE_PATH_PREFIX) && request.method === 'GET') {
       const body = await this.#parts.challengeAnswer(target);
       if (body !== undefined) {
         response

@@ -19,8 +19,8 @@ export interface CertificateBudgetOptions extends BudgetLimits {
   readonly now?: () => number;
 }
 
-const hourMs = 3_600_000;
-const maxTries = 20;
+const HOUR_MS = 3_600_000;
+const MAX_TRIES = 20;
 
 export class CertificateBudget {
   readonly #options: CertificateBudgetOptions;
@@ -34,9 +34,9 @@ export class CertificateBudget {
     const { perOwnerPerDay = 5, perHour = 30 } = this.#options;
     const ownerKey = `tls/budget/owner/${nameKey(owner)}`;
     // The owner's first: somebody over his own limit must not use up everybody's.
-    await this.#take(ownerKey, perOwnerPerDay, 24 * hourMs, 'new names a day for one owner');
+    await this.#take(ownerKey, perOwnerPerDay, 24 * HOUR_MS, 'new names a day for one owner');
     try {
-      await this.#take('tls/budget/all', perHour, hourMs, 'certificates an hour on this relay');
+      await this.#take('tls/budget/all', perHour, HOUR_MS, 'certificates an hour on this relay');
     } catch (error) {
       await this.#giveBack(ownerKey);
       throw error;
@@ -45,7 +45,7 @@ export class CertificateBudget {
 
   async #take(key: string, limit: number, windowMs: number, what: string): Promise<void> {
     const { store } = this.#options;
-    for (let tries = 0; tries < maxTries; tries++) {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
       const now = (this.#options.now ?? Date.now)();
       const document = await store.get(key);
       const times = timesOf(document?.value).filter((time) => time > now - windowMs && time <= now);

@@ -23,8 +23,8 @@ export interface CertificateFilesOptions {
   readonly now?: () => number;
 }
 
-const filePriority = 1;
-const maxFileBytes = 256 * 1024;
+const FILE_PRIORITY = 1;
+const MAX_FILE_BYTES = 256 * 1024;
 
 export class CertificateFiles {
   readonly #options: CertificateFilesOptions;
@@ -81,7 +81,7 @@ export class CertificateFiles {
       const nowMs = (this.#options.now ?? Date.now)();
       const { names, notAfterMs } = checkCertificate({ chainPem, privateKey: readKey(keyPem), names: [], nowMs });
       if (names.length === 0) throw invalid('it names no host (no subjectAltName)');
-      return { id: `file:${pair.certificateFile}`, names, keyPem, chainPem, notAfterMs, priority: filePriority };
+      return { id: `file:${pair.certificateFile}`, names, keyPem, chainPem, notAfterMs, priority: FILE_PRIORITY };
     } catch (error) {
       if (!(error instanceof PortholeError)) throw error;
       throw invalid(`${pair.certificateFile} with ${pair.keyFile}: ${error.detail}`, error);
@@ -113,7 +113,7 @@ async function readSmall(file: string): Promise<string> {
   const text = await readFile(file, 'latin1').catch((error: unknown) => {
     throw unreadable(file, error);
   });
-  if (text.length > maxFileBytes) throw invalid(`${file} is larger than ${maxFileBytes} bytes`);
+  if (text.length > MAX_FILE_BYTES) throw invalid(`${file} is larger than ${MAX_FILE_BYTES} bytes`);
   return text;
 }
 

@@ -36,9 +36,9 @@ export interface CertificateKeeperOptions extends CertificateOrderContext {
   readonly checkEveryMs?: number;
 }
 
-const dayMs = 86_400_000;
+const DAY_MS = 86_400_000;
 /** How long a name that may not have a certificate, or whose budget is used up, is not looked at again. Short: its tunnel may open next. */
-const refusalMs = 5_000;
+const REFUSAL_MS = 5_000;
 
 export interface CertificateStatus {
   readonly id: string;
@@ -70,7 +70,7 @@ export class CertificateKeeper {
     this.#holds = new HandshakeHolds({
       max: options.maxHolds ?? 50,
       waitMs: options.holdMs ?? 10_000,
-      refusalMs,
+      refusalMs: REFUSAL_MS,
       now: options.now,
     });
   }
@@ -247,7 +247,7 @@ export class CertificateKeeper {
     const now = this.#options.now();
     if (
       now < warningTime({ id, notAfterMs, notBeforeMs }) ||
-      now - (this.#warnedAt.get(id) ?? Number.NEGATIVE_INFINITY) < dayMs
+      now - (this.#warnedAt.get(id) ?? Number.NEGATIVE_INFINITY) < DAY_MS
     )
       return;
     this.#warnedAt.set(id, now);

@@ -6,8 +6,8 @@ import type { JsonValue, Store } from '../store/store.ts';
 import { numberOf, stringOf, stringsOf } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
-const certificatePrefix = 'tls/certificate/';
-const statePrefix = 'tls/state/';
+const CERTIFICATE_PREFIX = 'tls/certificate/';
+const STATE_PREFIX = 'tls/state/';
 
 export interface StoredCertificate {
   /** One per set of names that is renewed together: the first name. */
@@ -59,7 +59,7 @@ export class CertificateStore {
   }
 
   async list(): Promise<StoredCertificate[]> {
-    const documents = await this.#store.list(certificatePrefix);
+    const documents = await this.#store.list(CERTIFICATE_PREFIX);
     return documents.map(({ value }) => readCertificate(value)).filter((certificate) => certificate !== undefined);
   }
 
@@ -93,9 +93,9 @@ export class CertificateStore {
   /** Tells of every certificate there is, then of every change, in this and other processes. Resolves after the first part. */
   async follow(follower: CertificateFollower): Promise<() => void> {
     // Watching begins first, so that nothing falls between the two.
-    const stop = this.#store.watch(certificatePrefix, (change) => {
+    const stop = this.#store.watch(CERTIFICATE_PREFIX, (change) => {
       if (change.type === 'deleted') {
-        follower.removed(change.key.slice(certificatePrefix.length));
+        follower.removed(change.key.slice(CERTIFICATE_PREFIX.length));
         return;
       }
       const certificate = readCertificate(change.document.value);
@@ -107,11 +107,11 @@ export class CertificateStore {
 }
 
 function certificateKey(id: string): string {
-  return `${certificatePrefix}${nameKey(id)}`;
+  return `${CERTIFICATE_PREFIX}${nameKey(id)}`;
 }
 
 function stateKey(id: string): string {
-  return `${statePrefix}${nameKey(id)}`;
+  return `${STATE_PREFIX}${nameKey(id)}`;
 }
 
 function readCertificate(value: JsonValue | undefined): StoredCertificate | undefined {

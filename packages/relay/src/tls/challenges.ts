@@ -17,13 +17,13 @@ import {
 } from '@porthole/acme';
 import { nameKey } from './name-key.ts';
 
-export const challengePathPrefix = '/.well-known/acme-challenge/';
-const keyPrefix = 'tls/challenge/';
+export const CHALLENGE_PATH_PREFIX = '/.well-known/acme-challenge/';
+const KEY_PREFIX = 'tls/challenge/';
 /** Longer than any order; what a killed process left behind is swept after it. */
-const lifeMs = 3_600_000;
+const LIFE_MS = 3_600_000;
 /** `tun.example` and `*.tun.example` share a record and need one value each. */
-const maxTxtValues = 2;
-const maxTokenLength = 256;
+const MAX_TXT_VALUES = 2;
+const MAX_TOKEN_LENGTH = 256;
 
 export interface ChallengesOptions {
   readonly store: Store;
@@ -41,9 +41,9 @@ export class Challenges {
 
   /** For port 80: the body to answer this path with (200, `application/octet-stream`), or undefined (RFC 8555 section 8.3). */
   async httpAnswer(path: string): Promise<string | undefined> {
-    if (!path.startsWith(challengePathPrefix)) return undefined;
-    const token = path.slice(challengePathPrefix.length);
-    if (!/^[A-Za-z0-9_-]+$/.test(token) || token.length > maxTokenLength) return undefined;
+    if (!path.startsWith(CHALLENGE_PATH_PREFIX)) return undefined;
+    const token = path.slice(CHALLENGE_PATH_PREFIX.length);
+    if (!/^[A-Za-z0-9_-]+$/.test(token) || token.length > MAX_TOKEN_LENGTH) return undefined;
     return this.#current((await this.#store.get(httpKey(token)))?.value);
   }
 
@@ -62,12 +62,12 @@ export class Challenges {
     const documents = await this.#store.list(dnsPrefix(recordName));
     const values = documents.map(({ value, revision }) => ({ text: this.#current(value), revision }));
     const current = values.filter(({ text }) => text !== undefined).sort((a, b) => b.revision - a.revision);
-    return current.slice(0, maxTxtValues).map(({ text }) => text ?? '');
+    return current.slice(0, MAX_TXT_VALUES).map(({ text }) => text ?? '');
   }
 
   /** Removes what was left behind. Returns how many. */
   async sweep(): Promise<number> {
-    const stale = (await this.#store.list(keyPrefix)).filter(({ value }) => this.#current(value) === undefined);
+    const stale = (await this.#store.list(KEY_PREFIX)).filter(({ value }) => this.#current(value) === undefined);
     for (const { key, revision } of stale) await this.#store.delete(key, revision);
     return stale.length;
   }
@@ -111,7 +111,7 @@ export class Challenges {
       solves,
       present: async (task) => {
         const [key, answer] = place(task);
-        const value: JsonValue = { answer, identifier: task.identifier.value, expiresAtMs: this.#now() + lifeMs };
+        const value: JsonValue = { answer, identifier: task.identifier.value, expiresAtMs: this.#now() + LIFE_MS };
         await this.#store.put(key, value);
       },
       withdraw: async (task) => {
@@ -127,15 +127,15 @@ export class Challenges {
 
 function httpKey(token: string): string {
   // A token may be longer than a key.
-  return `${keyPrefix}http/${createHash('sha256').update(token).digest('base64url')}`;
+  return `${KEY_PREFIX}http/${createHash('sha256').update(token).digest('base64url')}`;
 }
 
 function alpnKey(serverName: string): string {
-  return `${keyPrefix}alpn/${nameKey(serverName)}`;
+  return `${KEY_PREFIX}alpn/${nameKey(serverName)}`;
 }
 
 function dnsPrefix(recordName: string): string {
-  return `${keyPrefix}dns/${nameKey(recordName)}/`;
+  return `${KEY_PREFIX}dns/${nameKey(recordName)}/`;
 }
 
 /** What a validator puts into SNI: the name, or the reverse name of an address (RFC 8738 section 6). */

@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { type ClientHelloResult, ClientHelloReader, fatalAlert, maxClientHelloBytes } from './client-hello.ts';
+import { type ClientHelloResult, ClientHelloReader, fatalAlert, MAX_CLIENT_HELLO_BYTES } from './client-hello.ts';
 
 const u8 = (value: number): Buffer => Buffer.from([value]);
 const u16 = (value: number): Buffer => Buffer.from([value >> 8, value & 255]);
@@ -183,7 +183,7 @@ describe('ClientHelloReader', () => {
     let result: ClientHelloResult = { state: 'needMore' };
     for (let at = 0; result.state === 'needMore'; at += 100) result = reader.push(endless.subarray(at, at + 100));
     expect(result).toEqual(fault('too_large'));
-    expect(reader.bytes().length).toBeLessThanOrEqual(maxClientHelloBytes + 100);
+    expect(reader.bytes().length).toBeLessThanOrEqual(MAX_CLIENT_HELLO_BYTES + 100);
   });
 
   it('copies a hello that comes byte by byte twice more when it is four times as long', () => {

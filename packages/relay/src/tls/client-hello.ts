@@ -5,10 +5,10 @@
 import { isAddressLiteral, normalHostName } from '@porthole/acme';
 
 /** Most bytes (record headers included) a ClientHello may take. */
-export const maxClientHelloBytes = 65_536;
-const maxRecordBytes = 16_384;
-const recordHeaderBytes = 5;
-const handshakeHeaderBytes = 4;
+export const MAX_CLIENT_HELLO_BYTES = 65_536;
+const MAX_RECORD_BYTES = 16_384;
+const RECORD_HEADER_BYTES = 5;
+const HANDSHAKE_HEADER_BYTES = 4;
 
 export type ClientHelloFaultKind =
   | 'not_tls'
@@ -34,7 +34,7 @@ export type ClientHelloResult =
   | { readonly state: 'fault'; readonly fault: ClientHelloFaultKind }
   | { readonly state: 'done'; readonly hello: ClientHello };
 
-const needMore: ClientHelloResult = { state: 'needMore' };
+const NEED_MORE: ClientHelloResult = { state: 'needMore' };
 
 /** Feed it chunks until it says `done` or `fault`; later chunks change nothing but are still kept in `bytes()`. */
 export class ClientHelloReader {
@@ -44,7 +44,7 @@ export class ClientHelloReader {
   #recordRemaining = 0;
   #handshakeSeen = 0;
   #handshakeLength = 0;
-  #result: ClientHelloResult = needMore;
+  #result: ClientHelloResult = NEED_MORE;
 
   push(chunk: Uint8Array): ClientHelloResult {
     this.#append(chunk);
@@ -61,7 +61,7 @@ export class ClientHelloReader {
   #append(chunk: Uint8Array): void {
     const wanted = this.#length + chunk.length;
     if (wanted > this.#raw.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(this.#raw.length * 2, maxClientHelloBytes)));
+      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(this.#raw.length * 2, MAX_CLIENT_HELLO_BYTES)));
       this.#raw.copy(grown, 0, 0, this.#length);
       this.#raw = grown;
     }
@@ -78,8 +78,8 @@ export class ClientHelloReader {
       const taken = this.#takeFragment();
       if (typeof taken !== 'boolean') return taken;
       if (taken) return parseClientHello(this.#handshakeBody());
-      if (this.#offset > maxClientHelloBytes) return fault('too_large');
-      if (this.#offset === this.#length) return needMore;
+      if (this.#offset > MAX_CLIENT_HELLO_BYTES) return fault('too_large');
+      if (this.#offset === this.#length) return NEED_MORE;
     }
   }
 
@@ -88,20 +88,20 @@ export class ClientHelloReader {
     // Judged byte by byte, so that plain HTTP is recognised from its first byte.
     if (header.length > 0 && header[0] !== 22) return fault('not_tls');
     if (header.length > 1 && header[1] !== 3) return fault('not_tls');
-    if (header.length < recordHeaderBytes)
-      return this.#offset + recordHeaderBytes > maxClientHelloBytes ? fault('too_large') : needMore;
+    if (header.length < RECORD_HEADER_BYTES)
+      return this.#offset + RECORD_HEADER_BYTES > MAX_CLIENT_HELLO_BYTES ? fault('too_large') : NEED_MORE;
     const size = header.readUInt16BE(3);
     if (size === 0) return fault('empty_record');
-    if (size > maxRecordBytes) return fault('record_too_large');
+    if (size > MAX_RECORD_BYTES) return fault('record_too_large');
     this.#recordRemaining = size;
-    this.#offset += recordHeaderBytes;
+    this.#offset += RECORD_HEADER_BYTES;
     return undefined;
   }
 
   /** True when the handshake message is complete. */
   #takeFragment(): boolean | ClientHelloResult {
     const count = Math.min(this.#recordRemaining, this.#length - this.#offset);
-    for (let i = 0; i < count && this.#handshakeSeen + i < handshakeHeaderBytes; i++) {
+    for (let i = 0; i < count && this.#handshakeSeen + i < HANDSHAKE_HEADER_BYTES; i++) {
       const byte = this.#raw[this.#offset + i] ?? 0;
       if (this.#handshakeSeen + i > 0) this.#handshakeLength = this.#handshakeLength * 256 + byte;
       else if (byte !== 1) return fault('not_client_hello');
@@ -109,23 +109,23 @@ export class ClientHelloReader {
     this.#handshakeSeen += count;
     this.#recordRemaining -= count;
     this.#offset += count;
-    if (this.#handshakeSeen < handshakeHeaderBytes) return false;
-    if (this.#handshakeLength > maxClientHelloBytes) return fault('too_large');
-    return this.#handshakeSeen >= handshakeHeaderBytes + this.#handshakeLength;
+    if (this.#handshakeSeen < HANDSHAKE_HEADER_BYTES) return false;
+    if (this.#handshakeLength > MAX_CLIENT_HELLO_BYTES) return fault('too_large');
+    return this.#handshakeSeen >= HANDSHAKE_HEADER_BYTES + this.#handshakeLength;
   }
 
   /** The message without its header, records joined; only called when all of it is there. */
   #handshakeBody(): Buffer {
-    const joined = Buffer.allocUnsafeSlow(handshakeHeaderBytes + this.#handshakeLength);
+    const joined = Buffer.allocUnsafeSlow(HANDSHAKE_HEADER_BYTES + this.#handshakeLength);
     let from = 0;
     let to = 0;
     while (to < joined.length) {
       const size = this.#raw.readUInt16BE(from + 3);
-      const start = from + recordHeaderBytes;
+      const start = from + RECORD_HEADER_BYTES;
       to += this.#raw.copy(joined, to, start, Math.min(start + size, this.#length));
       from = start + size;
     }
-    return joined.subarray(handshakeHeaderBytes);
+    return joined.subarray(HANDSHAKE_HEADER_BYTES);
   }
 }
 
@@ -148,8 +148,8 @@ function parseClientHello(body: Buffer): ClientHelloResult {
   }
 }
 
-const serverNameExtension = 0;
-const alpnExtension = 16;
+const SERVER_NAME_EXTENSION = 0;
+const ALPN_EXTENSION = 16;
 
 // encrypted_client_hello (0xfe0d) is deliberately not looked at: nearly every hello has it as GREASE (RFC 9849 section 6.2).
 function readExtensions(cursor: Cursor): ClientHelloResult {
@@ -161,8 +161,8 @@ function readExtensions(cursor: Cursor): ClientHelloResult {
     const data = cursor.vector(2);
     if (seen.has(type)) return fault('duplicate_extension');
     seen.add(type);
-    if (type === serverNameExtension) name = readHostName(new Cursor(data));
-    else if (type === alpnExtension) alpn = readAlpn(new Cursor(data));
+    if (type === SERVER_NAME_EXTENSION) name = readHostName(new Cursor(data));
+    else if (type === ALPN_EXTENSION) alpn = readAlpn(new Cursor(data));
   }
   const acmeChallenge = alpn.length === 1 && alpn[0] === 'acme-tls/1';
   const protocols = alpn.filter((protocol) => !isGrease(protocol));
@@ -238,10 +238,10 @@ class Cursor {
 export function fatalAlert(
   alert: 'unrecognized_name' | 'handshake_failure' | 'decode_error' | 'internal_error' | 'no_application_protocol',
 ): Buffer {
-  return Buffer.from([21, 3, 1, 0, 2, 2, alertNumbers[alert]]);
+  return Buffer.from([21, 3, 1, 0, 2, 2, ALERT_NUMBERS[alert]]);
 }
 
-const alertNumbers = {
+const ALERT_NUMBERS = {
   handshake_failure: 40,
   decode_error: 50,
   internal_error: 80,

@@ -3,7 +3,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { DnsRateLimit, type DnsRateLimitOptions } from './dns-rate-limit.ts';
-import { type DnsResponder, maxQueryBytes } from './dns-responder.ts';
+import { type DnsResponder, MAX_QUERY_BYTES } from './dns-responder.ts';
 
 export interface DnsListenerOptions {
   readonly responder: DnsResponder;
@@ -24,9 +24,9 @@ export interface DnsCounts {
 }
 
 /** Questions over UDP being looked up at one time; more are dropped, as the network may drop them too. */
-const maxPending = 256;
+const MAX_PENDING = 256;
 /** Responses a TCP asker may leave unread. */
-const maxUnreadBytes = 64 * 1024;
+const MAX_UNREAD_BYTES = 64 * 1024;
 
 export class DnsListener {
   readonly counts: DnsCounts = { answered: 0, truncated: 0, dropped: 0 };
@@ -97,7 +97,7 @@ export class DnsListener {
 
   async #serveUdp(socket: UdpSocket, bytes: Buffer, from: RemoteInfo): Promise<void> {
     const decision = this.#rateLimit.decide(from.address);
-    if (decision === 'drop' || this.#pending >= maxPending) {
+    if (decision === 'drop' || this.#pending >= MAX_PENDING) {
       this.counts.dropped++;
       return;
     }
@@ -137,11 +137,11 @@ export class DnsListener {
           buffered = buffered.subarray(2 + query.length);
           const answer = await this.#options.responder.answer(query, 'tcp');
           this.#count(answer, false);
-          if (answer === undefined || socket.writableLength > maxUnreadBytes) return;
+          if (answer === undefined || socket.writableLength > MAX_UNREAD_BYTES) return;
           const length = Buffer.from([answer.length >> 8, answer.length & 255]);
           socket.write(Buffer.concat([length, answer]));
         }
-        if (buffered.length >= 2 && buffered.readUInt16BE(0) > maxQueryBytes) return;
+        if (buffered.length >= 2 && buffered.readUInt16BE(0) > MAX_QUERY_BYTES) return;
       }
       socket.end();
     } catch {
@@ -155,5 +155,5 @@ export class DnsListener {
 function nextQuery(buffered: Buffer): Buffer | undefined {
   if (buffered.length < 2) return undefined;
   const end = 2 + buffered.readUInt16BE(0);
-  return end - 2 <= maxQueryBytes && buffered.length >= end ? buffered.subarray(2, end) : undefined;
+  return end - 2 <= MAX_QUERY_BYTES && buffered.length >= end ? buffered.subarray(2, end) : undefined;
 }

@@ -16,17 +16,17 @@ export interface DnsResponderOptions {
 
 export type DnsTransport = 'udp' | 'tcp';
 
-const headerBytes = 12;
+const HEADER_BYTES = 12;
 /** RFC 9715: what passes everywhere without fragments. */
-const maxUdpBytes = 1232;
-const minUdpBytes = 512;
+const MAX_UDP_BYTES = 1232;
+const MIN_UDP_BYTES = 512;
 /** Questions are tiny; nothing longer is worth decoding. */
-export const maxQueryBytes = 1232;
+export const MAX_QUERY_BYTES = 1232;
 /** Short, because a validation follows within seconds of the change; also of what is not there (RFC 2308). */
-const ttlSeconds = 1;
-const rcodes = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5 } as const;
-const flagBits = { authoritative: 1 << 10, truncated: 1 << 9, recursionDesired: 1 << 8 } as const;
-const optBadVersion = 1;
+const TTL_SECONDS = 1;
+const RCODES = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5 } as const;
+const FLAG_BITS = { authoritative: 1 << 10, truncated: 1 << 9, recursionDesired: 1 << 8 } as const;
+const OPT_BAD_VERSION = 1;
 
 interface Query {
   readonly id: number;
@@ -56,10 +56,12 @@ export class DnsResponder {
     const query = readQuery(bytes);
     if (query === undefined) return undefined;
     if (typeof query === 'number') return headerOnly(bytes, query);
-    const answer = await this.#resolve(query).catch(() => ({ rcode: rcodes.serverFailure }));
+    const answer = await this.#resolve(query).catch(() => ({ rcode: RCODES.serverFailure }));
     const full = encodeAnswer(bytes, query, answer, false);
     const limit =
-      transport === 'tcp' ? 65_535 : Math.min(Math.max(query.edns?.size ?? minUdpBytes, minUdpBytes), maxUdpBytes);
+      transport === 'tcp'
+        ? 65_535
+        : Math.min(Math.max(query.edns?.size ?? MIN_UDP_BYTES, MIN_UDP_BYTES), MAX_UDP_BYTES);
     return full.length <= limit ? full : encodeAnswer(bytes, query, { rcode: answer.rcode }, true);
   }
 
@@ -68,19 +70,19 @@ export class DnsResponder {
     const query = readQuery(bytes);
     return query === undefined || typeof query === 'number'
       ? undefined
-      : encodeAnswer(bytes, query, { rcode: rcodes.noError }, true);
+      : encodeAnswer(bytes, query, { rcode: RCODES.noError }, true);
   }
 
   async #resolve({ question, edns }: Query): Promise<Answer> {
-    if (edns !== undefined && edns.version !== 0) return { rcode: optBadVersion << 4 };
+    if (edns !== undefined && edns.version !== 0) return { rcode: OPT_BAD_VERSION << 4 };
     const name = normalHostName(question.name);
     const { zone } = this.#options;
     const isInZone = name !== undefined && (name === zone || name.endsWith(`.${zone}`));
-    if (!isInZone || question.class !== 'IN' || unansweredTypes.has(question.type)) return { rcode: rcodes.refused };
+    if (!isInZone || question.class !== 'IN' || UNANSWERED_TYPES.has(question.type)) return { rcode: RCODES.refused };
     const answers = await this.#records(name, question);
     // Nothing of this name or type: the SOA says how long that may be remembered (RFC 2308 section 3).
     const authorities = answers.length === 0 ? [this.#soa()] : [];
-    return { rcode: rcodes.noError, authoritative: true, answers, authorities };
+    return { rcode: RCODES.noError, authoritative: true, answers, authorities };
   }
 
   async #records(name: string, question: Question): Promise<DataRecord[]> {
@@ -90,7 +92,7 @@ export class DnsResponder {
       return this.#options.nameServers.map((data) => ({ type: 'NS', name, ttl: 300, data }));
     if (question.type !== 'TXT') return [];
     const values = await this.#options.txtValues(name);
-    return values.map((value) => ({ type: 'TXT', name: question.name, ttl: ttlSeconds, data: [value] }));
+    return values.map((value) => ({ type: 'TXT', name: question.name, ttl: TTL_SECONDS, data: [value] }));
   }
 
   #soa(): DataRecord {
@@ -103,41 +105,41 @@ export class DnsResponder {
       refresh: 3600,
       retry: 600,
       expire: 86_400,
-      minimum: ttlSeconds,
+      minimum: TTL_SECONDS,
     };
-    return { type: 'SOA', name: zone, ttl: ttlSeconds, data };
+    return { type: 'SOA', name: zone, ttl: TTL_SECONDS, data };
   }
 }
 
 /** Zone transfers and ANY are the large answers that a responder is abused for. */
-const unansweredTypes: ReadonlySet<string> = new Set(['AXFR', 'IXFR', 'ANY']);
+const UNANSWERED_TYPES: ReadonlySet<string> = new Set(['AXFR', 'IXFR', 'ANY']);
 
 /** A query, the response code of a broken one, or undefined when silence is right. */
 function readQuery(bytes: Buffer): Query | number | undefined {
-  if (bytes.length < headerBytes || bytes.length > maxQueryBytes) return undefined;
+  if (bytes.length < HEADER_BYTES || bytes.length > MAX_QUERY_BYTES) return undefined;
   const flags = bytes.readUInt16BE(2);
   if (flags & 0x8000) return undefined;
-  if (((flags >> 11) & 15) !== 0) return rcodes.notImplemented;
+  if (((flags >> 11) & 15) !== 0) return RCODES.notImplemented;
   const [questions, answers, authorities, additionals] = [4, 6, 8, 10].map((at) => bytes.readUInt16BE(at));
-  if (questions !== 1 || answers !== 0 || authorities !== 0 || (additionals ?? 0) > 2) return rcodes.formatError;
+  if (questions !== 1 || answers !== 0 || authorities !== 0 || (additionals ?? 0) > 2) return RCODES.formatError;
   const questionBytes = measureQuestion(bytes);
-  if (questionBytes === undefined) return rcodes.formatError;
+  if (questionBytes === undefined) return RCODES.formatError;
   try {
     const packet = decode(bytes);
     const [question] = packet.questions;
     const options = packet.additionals.filter(isOpt);
-    if (question === undefined || options.length > 1) return rcodes.formatError;
+    if (question === undefined || options.length > 1) return RCODES.formatError;
     const [opt] = options;
-    const edns = opt && { size: opt.udpPayloadSize ?? minUdpBytes, version: opt.ednsVersion ?? 0 };
+    const edns = opt && { size: opt.udpPayloadSize ?? MIN_UDP_BYTES, version: opt.ednsVersion ?? 0 };
     return {
       id: bytes.readUInt16BE(0),
-      recursionDesired: (flags & flagBits.recursionDesired) !== 0,
+      recursionDesired: (flags & FLAG_BITS.recursionDesired) !== 0,
       question,
       questionBytes,
       edns,
     };
   } catch {
-    return rcodes.formatError;
+    return RCODES.formatError;
   }
 }
 
@@ -147,27 +149,27 @@ function isOpt(record: DnsRecord): record is OptRecord {
 
 /** Undefined when the name is compressed, too long or past the end: a question has nothing to point back to. */
 function measureQuestion(bytes: Buffer): number | undefined {
-  let at = headerBytes;
+  let at = HEADER_BYTES;
   for (;;) {
     const length = bytes[at];
     if (length === undefined || length > 63) return undefined;
     at += 1 + length;
     if (length === 0) break;
   }
-  const size = at + 4 - headerBytes;
+  const size = at + 4 - HEADER_BYTES;
   return at + 4 <= bytes.length && size - 4 <= 255 ? size : undefined;
 }
 
 function encodeAnswer(bytes: Buffer, query: Query, answer: Answer, truncated: boolean): Buffer {
   const flags =
-    (answer.authoritative === true ? flagBits.authoritative : 0) |
-    (truncated ? flagBits.truncated : 0) |
-    (query.recursionDesired ? flagBits.recursionDesired : 0) |
+    (answer.authoritative === true ? FLAG_BITS.authoritative : 0) |
+    (truncated ? FLAG_BITS.truncated : 0) |
+    (query.recursionDesired ? FLAG_BITS.recursionDesired : 0) |
     (answer.rcode & 15);
   const opt: OptRecord = {
     type: 'OPT',
     name: '.',
-    udpPayloadSize: maxUdpBytes,
+    udpPayloadSize: MAX_UDP_BYTES,
     extendedRcode: answer.rcode >> 4,
     ednsVersion: 0,
     flags: 0,
@@ -181,14 +183,14 @@ function encodeAnswer(bytes: Buffer, query: Query, answer: Answer, truncated: bo
     additionals: query.edns === undefined ? [] : [opt],
   });
   // The question goes in as it came: names of odd bytes would not survive decoding and encoding.
-  const question = bytes.subarray(headerBytes, headerBytes + query.questionBytes);
-  const response = Buffer.concat([rest.subarray(0, headerBytes), question, rest.subarray(headerBytes)]);
+  const question = bytes.subarray(HEADER_BYTES, HEADER_BYTES + query.questionBytes);
+  const response = Buffer.concat([rest.subarray(0, HEADER_BYTES), question, rest.subarray(HEADER_BYTES)]);
   response.writeUInt16BE(1, 4);
   return response;
 }
 
 function headerOnly(bytes: Buffer, rcode: number): Buffer {
-  const header = Buffer.alloc(headerBytes);
+  const header = Buffer.alloc(HEADER_BYTES);
   bytes.copy(header, 0, 0, 4);
   // Response; opcode and "recursion desired" as they came.
   header.writeUInt16BE(0x8000 | (bytes.readUInt16BE(2) & 0x7900) | rcode, 2);

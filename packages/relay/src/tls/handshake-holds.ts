@@ -17,7 +17,7 @@ interface Hold {
   readonly settle: (arrived: boolean) => void;
 }
 
-const maxRefusals = 10_000;
+const MAX_REFUSALS = 10_000;
 
 export class HandshakeHolds {
   readonly #options: HandshakeHoldsOptions;
@@ -27,7 +27,7 @@ export class HandshakeHolds {
 
   constructor(options: HandshakeHoldsOptions) {
     this.#options = options;
-    this.#refused = new RecentNames(maxRefusals);
+    this.#refused = new RecentNames(MAX_REFUSALS);
   }
 
   /** True when the certificate arrived in time. `attempt` runs once per name and says whether there is hope. */

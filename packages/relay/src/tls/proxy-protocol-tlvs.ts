@@ -22,8 +22,8 @@ export interface ProxyTlvs {
 }
 
 const types = { alpn: 0x01, authority: 0x02, crc32c: 0x03, uniqueId: 0x05, ssl: 0x20 } as const;
-const sslTypes = { version: 0x21, commonName: 0x22, cipher: 0x23 } as const;
-const maxUniqueIdBytes = 128;
+const SSL_TYPES = { version: 0x21, commonName: 0x22, cipher: 0x23 } as const;
+const MAX_UNIQUE_ID_BYTES = 128;
 
 export interface TlvReading {
   readonly values: ProxyTlvs;
@@ -41,7 +41,7 @@ export function readTlvs(header: Buffer, offset: number): TlvReading | undefined
     if (type === types.alpn) values = { ...values, alpn: value.toString('latin1') };
     else if (type === types.authority) values = { ...values, authority: value.toString('utf8') };
     else if (type === types.uniqueId) {
-      if (value.length > maxUniqueIdBytes) return undefined;
+      if (value.length > MAX_UNIQUE_ID_BYTES) return undefined;
       values = { ...values, uniqueId: Buffer.from(value) };
     } else if (type === types.crc32c) {
       if (value.length !== 4 || crcOffset !== undefined) return undefined;
@@ -82,9 +82,9 @@ function readSsl(value: Buffer): ProxySsl | undefined {
   for (const [type, start, end] of walk(value, 5)) {
     if (end > value.length) return undefined;
     const text = value.toString('utf8', start, end);
-    if (type === sslTypes.version) ssl = { ...ssl, version: text };
-    else if (type === sslTypes.commonName) ssl = { ...ssl, commonName: text };
-    else if (type === sslTypes.cipher) ssl = { ...ssl, cipher: text };
+    if (type === SSL_TYPES.version) ssl = { ...ssl, version: text };
+    else if (type === SSL_TYPES.commonName) ssl = { ...ssl, commonName: text };
+    else if (type === SSL_TYPES.cipher) ssl = { ...ssl, cipher: text };
   }
   return ssl;
 }
@@ -101,9 +101,9 @@ export function encodeTlvs(tlvs: ProxyTlvs): Buffer {
 function encodeSsl(ssl: ProxySsl): Buffer {
   const flags = (ssl.tls ? 1 : 0) | (ssl.certificateInConnection ? 2 : 0) | (ssl.certificateInSession ? 4 : 0);
   const parts: Buffer[] = [Buffer.from([flags, 0, 0, 0, ssl.verified ? 0 : 1])];
-  if (ssl.version !== undefined) parts.push(tlv(sslTypes.version, Buffer.from(ssl.version)));
-  if (ssl.commonName !== undefined) parts.push(tlv(sslTypes.commonName, Buffer.from(ssl.commonName)));
-  if (ssl.cipher !== undefined) parts.push(tlv(sslTypes.cipher, Buffer.from(ssl.cipher)));
+  if (ssl.version !== undefined) parts.push(tlv(SSL_TYPES.version, Buffer.from(ssl.version)));
+  if (ssl.commonName !== undefined) parts.push(tlv(SSL_TYPES.commonName, Buffer.from(ssl.commonName)));
+  if (ssl.cipher !== undefined) parts.push(tlv(SSL_TYPES.cipher, Buffer.from(ssl.cipher)));
   return Buffer.concat(parts);
 }
 

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { addressFromBytes, addressToBytes } from '@porthole/acme';
 import { crc32c } from './crc32c.ts';
-import { encodeProxyV1, encodeProxyV2, maxProxyV2Bytes, ProxyHeaderReader, readProxyHeader } from './proxy-protocol.ts';
+import {
+  encodeProxyV1,
+  encodeProxyV2,
+  MAX_PROXY_V2_BYTES,
+  ProxyHeaderReader,
+  readProxyHeader,
+} from './proxy-protocol.ts';
 
 const signature = '0d0a0d0a000d0a515549540a';
 const v2 = (rest: string): Buffer => Buffer.from(signature + rest, 'hex');
@@ -182,7 +188,7 @@ describe('ProxyHeaderReader', () => {
       ]);
       if (round % 2) bytes[12] = 0x20 | (random() & 1);
       if (round % 4 === 1) bytes.writeUInt16BE(random() % 520, 14);
-      expect(bytes.length).toBeGreaterThan(maxProxyV2Bytes);
+      expect(bytes.length).toBeGreaterThan(MAX_PROXY_V2_BYTES);
       expect(readProxyHeader(bytes).state).not.toBe('needMore');
     }
   });

@@ -8,13 +8,13 @@ import { crc32c } from './crc32c.ts';
 import { encodeTlvs, type ProxyTlvs, readTlvs } from './proxy-protocol-tlvs.ts';
 
 /** Most bytes of a version 1 line, its CRLF included. */
-const maxProxyV1Bytes = 107;
+const MAX_PROXY_V1_BYTES = 107;
 /** Most bytes of a version 2 header this side takes: 16 fixed and 520 of addresses and TLVs. */
-export const maxProxyV2Bytes = 536;
+export const MAX_PROXY_V2_BYTES = 536;
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
-const v1Start = Buffer.from('PROXY ');
-const fixedV2Bytes = 16;
+const V1_START = Buffer.from('PROXY ');
+const FIXED_V2_BYTES = 16;
 
 export interface Endpoint {
   readonly address: string;
@@ -40,17 +40,17 @@ export type ProxyHeaderResult =
   /** `length`: how many of the bytes were the header. */
   | { readonly state: 'done'; readonly header: ProxyHeader; readonly length: number };
 
-const needMore: ProxyHeaderResult = { state: 'needMore' };
+const NEED_MORE: ProxyHeaderResult = { state: 'needMore' };
 
 /** Reads a header from the beginning of `bytes`, all that has come so far. Pure; call again with more bytes. */
 export function readProxyHeader(bytes: Buffer): ProxyHeaderResult {
-  if (bytes.length === 0) return needMore;
+  if (bytes.length === 0) return NEED_MORE;
   if (startsLike(bytes, signature)) return readV2(bytes);
-  if (startsLike(bytes, v1Start)) return readV1(bytes);
+  if (startsLike(bytes, V1_START)) return readV1(bytes);
   return fault('not_proxy');
 }
 
-/** Collects chunks until a header is there. Keeps at most `maxProxyV2Bytes` besides the last chunk. */
+/** Collects chunks until a header is there. Keeps at most `MAX_PROXY_V2_BYTES` besides the last chunk. */
 export class ProxyHeaderReader {
   #bytes: Buffer = Buffer.alloc(0);
 
@@ -71,8 +71,8 @@ function startsLike(bytes: Buffer, start: Buffer): boolean {
 }
 
 function readV1(bytes: Buffer): ProxyHeaderResult {
-  const end = bytes.subarray(0, maxProxyV1Bytes).indexOf('\r\n');
-  if (end < 0) return bytes.length >= maxProxyV1Bytes ? fault('too_large') : needMore;
+  const end = bytes.subarray(0, MAX_PROXY_V1_BYTES).indexOf('\r\n');
+  if (end < 0) return bytes.length >= MAX_PROXY_V1_BYTES ? fault('too_large') : NEED_MORE;
   const line = bytes.toString('latin1', 0, end);
   const length = end + 2;
   if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN '))
@@ -96,14 +96,14 @@ function readPort(text: string): number {
 }
 
 function readV2(bytes: Buffer): ProxyHeaderResult {
-  if (bytes.length < fixedV2Bytes) return needMore;
+  if (bytes.length < FIXED_V2_BYTES) return NEED_MORE;
   const versionAndCommand = bytes[12] ?? 0;
   if (versionAndCommand >> 4 !== 2) return fault('unsupported_version');
   const command = versionAndCommand & 15;
   if (command > 1) return fault('malformed');
-  const length = fixedV2Bytes + bytes.readUInt16BE(14);
-  if (length > maxProxyV2Bytes) return fault('too_large');
-  if (bytes.length < length) return needMore;
+  const length = FIXED_V2_BYTES + bytes.readUInt16BE(14);
+  if (length > MAX_PROXY_V2_BYTES) return fault('too_large');
+  if (bytes.length < length) return NEED_MORE;
   return readV2Body(bytes.subarray(0, length), command === 0);
 }
 
@@ -112,18 +112,18 @@ function readV2Body(header: Buffer, local: boolean): ProxyHeaderResult {
   const transport = (header[13] ?? 0) & 15;
   if (family > 3 || transport > 2) return fault('malformed');
   const addressBytes = [0, 12, 36, 216][family] ?? 0;
-  if (header.length < fixedV2Bytes + addressBytes)
+  if (header.length < FIXED_V2_BYTES + addressBytes)
     return local ? done({ version: 2, local, tlvs: {} }, header.length) : fault('malformed');
-  const tlvs = readTlvs(header, fixedV2Bytes + addressBytes);
+  const tlvs = readTlvs(header, FIXED_V2_BYTES + addressBytes);
   // A LOCAL header's payload means nothing (section 2.2), so nothing in it can be wrong.
   if (local) return done({ version: 2, local, tlvs: {} }, header.length);
   if (tlvs === undefined) return fault('malformed');
   if (tlvs.crcOffset !== undefined && !checksumFits(header, tlvs.crcOffset)) return fault('bad_checksum');
   if (family !== 1 && family !== 2) return done({ version: 2, local, tlvs: tlvs.values }, header.length);
   const size = family === 1 ? 4 : 16;
-  const ports = fixedV2Bytes + 2 * size;
+  const ports = FIXED_V2_BYTES + 2 * size;
   const endpoint = (index: 0 | 1): Endpoint => ({
-    address: addressFromBytes(header.subarray(fixedV2Bytes + index * size, fixedV2Bytes + (index + 1) * size)),
+    address: addressFromBytes(header.subarray(FIXED_V2_BYTES + index * size, FIXED_V2_BYTES + (index + 1) * size)),
     port: header.readUInt16BE(ports + 2 * index),
   });
   return done({ version: 2, local, source: endpoint(0), destination: endpoint(1), tlvs: tlvs.values }, header.length);
@@ -150,7 +150,7 @@ export interface ProxyV2Options {
   readonly checksum?: boolean;
 }
 
-/** Writes a version 2 header for a TCP visitor; LOCAL when an endpoint is missing. Throws RangeError past `maxProxyV2Bytes`. */
+/** Writes a version 2 header for a TCP visitor; LOCAL when an endpoint is missing. Throws RangeError past `MAX_PROXY_V2_BYTES`. */
 export function encodeProxyV2(
   source: Endpoint | undefined,
   destination: Endpoint | undefined,
@@ -166,7 +166,7 @@ export function encodeProxyV2(
   const body = Buffer.concat([pair.source, pair.destination, ports, encodeTlvs(options.tlvs ?? {}), crcTlv]);
   const head = Buffer.from([0x21, pair.source.length === 4 ? 0x11 : 0x21, body.length >> 8, body.length & 255]);
   const header = Buffer.concat([signature, head, body]);
-  if (header.length > maxProxyV2Bytes) throw new RangeError(`a PROXY header of ${header.length} bytes`);
+  if (header.length > MAX_PROXY_V2_BYTES) throw new RangeError(`a PROXY header of ${header.length} bytes`);
   if (options.checksum === true) header.writeUInt32BE(crc32c(header), header.length - 4);
   return header;
 }

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import type { ErrorCode } from '@porthole/protocol';
 import type { CertificateState, StoredCertificate } from './certificate-store.ts';
 
-const dayMs = 86_400_000;
-const minuteMs = 60_000;
+const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
 
 type Span = Pick<StoredCertificate, 'id' | 'notBeforeMs' | 'notAfterMs'>;
 
@@ -23,11 +23,11 @@ export function renewalTime(certificate: Span, renewal: CertificateState['renewa
 
 /** 14 days before the end, or a sixth of life for short-lived ones: by then a renewal has failed for a while. */
 export function warningTime({ notBeforeMs, notAfterMs }: Span): number {
-  return notAfterMs - Math.min(14 * dayMs, (notAfterMs - notBeforeMs) / 6);
+  return notAfterMs - Math.min(14 * DAY_MS, (notAfterMs - notBeforeMs) / 6);
 }
 
 /** Trouble on the way, which may be over soon. Everything else is a no that costs a validation or an order each time. */
-const passing: ReadonlySet<ErrorCode> = new Set([
+const PASSING: ReadonlySet<ErrorCode> = new Set([
   'ACME_UNREACHABLE',
   'ACME_BAD_ANSWER',
   'CERTIFICATE_TIMEOUT',
@@ -45,8 +45,8 @@ export function restAfterFailure(
   retryAfterMs: number | undefined,
   random: number,
 ): number {
-  const first = passing.has(code) ? minuteMs : 60 * minuteMs;
-  const doubled = Math.min(first * 2 ** Math.min(failures - 1, 20), dayMs);
+  const first = PASSING.has(code) ? MINUTE_MS : 60 * MINUTE_MS;
+  const doubled = Math.min(first * 2 ** Math.min(failures - 1, 20), DAY_MS);
   return Math.max(retryAfterMs ?? 0, doubled * (0.8 + 0.4 * random));
 }
 

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto';
 import type { JsonValue, Store } from '../store/store.ts';
 import { numberOf, stringOf } from '@porthole/acme';
 
-const key = 'tls/session-tickets';
-const keyBytes = 48;
-const defaultRotateEveryMs = 12 * 3_600_000;
+const STORE_KEY = 'tls/session-tickets';
+const KEY_BYTES = 48;
+const DEFAULT_ROTATE_EVERY_MS = 12 * 3_600_000;
 
 export interface SessionTicketsOptions {
   readonly store: Store;
@@ -32,11 +32,11 @@ export class SessionTickets {
   }
 
   async start(): Promise<void> {
-    this.#stopWatching = this.#options.store.watch(key, (change) => {
+    this.#stopWatching = this.#options.store.watch(STORE_KEY, (change) => {
       if (change.type === 'put') this.#use(change.document.value);
     });
     await this.rotateIfDue();
-    const everyMs = Math.min((this.#options.rotateEveryMs ?? defaultRotateEveryMs) / 4, 3_600_000);
+    const everyMs = Math.min((this.#options.rotateEveryMs ?? DEFAULT_ROTATE_EVERY_MS) / 4, 3_600_000);
     this.#timer = setInterval(() => {
       this.rotateIfDue().catch((error: unknown) => this.#options.onError?.(error));
     }, everyMs);
@@ -48,13 +48,17 @@ export class SessionTickets {
   async rotateIfDue(): Promise<void> {
     const { store } = this.#options;
     const now = (this.#options.now ?? Date.now)();
-    const document = await store.get(key);
+    const document = await store.get(STORE_KEY);
     const age = now - (numberOf(document?.value, 'madeAtMs') ?? Number.NEGATIVE_INFINITY);
     const isUsable =
-      keysOf(document?.value) !== undefined && age < (this.#options.rotateEveryMs ?? defaultRotateEveryMs);
+      keysOf(document?.value) !== undefined && age < (this.#options.rotateEveryMs ?? DEFAULT_ROTATE_EVERY_MS);
     if (!isUsable)
-      await store.put(key, { keys: randomBytes(keyBytes).toString('base64'), madeAtMs: now }, document?.revision ?? 0);
-    this.#use((await store.get(key))?.value);
+      await store.put(
+        STORE_KEY,
+        { keys: randomBytes(KEY_BYTES).toString('base64'), madeAtMs: now },
+        document?.revision ?? 0,
+      );
+    this.#use((await store.get(STORE_KEY))?.value);
   }
 
   close(): void {
@@ -73,5 +77,5 @@ export class SessionTickets {
 
 function keysOf(value: JsonValue | undefined): Buffer | undefined {
   const keys = Buffer.from(stringOf(value, 'keys') ?? '', 'base64');
-  return keys.length === keyBytes ? keys : undefined;
+  return keys.length === KEY_BYTES ? keys : undefined;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeStore } from '../../../../test/contracts/store.contract-fake.ts';
-import { leaseLifeMs, withLease } from './store-lease.ts';
+import { LEASE_LIFE_MS, withLease } from './store-lease.ts';
 
 const key = 'tls/lease/a';
 
@@ -27,9 +27,9 @@ describe('withLease', () => {
     const store = new FakeStore();
     let now = 0;
     await withLease({ store, key, holder: 'x', now: () => now, renewEveryMs: 5 }, async (lost) => {
-      now = leaseLifeMs - 1;
+      now = LEASE_LIFE_MS - 1;
       await new Promise<void>((resolve) => store.watch(key, () => resolve()));
-      now = leaseLifeMs + 1;
+      now = LEASE_LIFE_MS + 1;
       expect(await withLease({ store, key, holder: 'y', now: () => now }, async () => 'in')).toBeUndefined();
       expect(lost.aborted).toBe(false);
     });

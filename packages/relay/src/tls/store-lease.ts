@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts';
 import { numberOf } from '@porthole/acme';
 
 /** How long a killed holder blocks the others. */
-export const leaseLifeMs = 120_000;
+export const LEASE_LIFE_MS = 120_000;
 
 export interface StoreLeaseOptions {
   readonly store: Store;
@@ -58,7 +58,9 @@ async function renewUntil(
 ): Promise<number | undefined> {
   let revision = first;
   for (;;) {
-    const isOver = await delay(options.renewEveryMs ?? leaseLifeMs / 4, false, { signal: finished }).catch(() => true);
+    const isOver = await delay(options.renewEveryMs ?? LEASE_LIFE_MS / 4, false, { signal: finished }).catch(
+      () => true,
+    );
     if (isOver) return revision;
     const next = await write(options, revision).catch(() => undefined);
     if (next === undefined) {
@@ -70,6 +72,6 @@ async function renewUntil(
 }
 
 async function write({ store, key, holder, now }: StoreLeaseOptions, expected: number): Promise<number | undefined> {
-  const outcome = await store.put(key, { holder, untilMs: now() + leaseLifeMs }, expected);
+  const outcome = await store.put(key, { holder, untilMs: now() + LEASE_LIFE_MS }, expected);
   return outcome.ok ? outcome.revision : undefined;
 }
