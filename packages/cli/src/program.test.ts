@@ -10,6 +10,7 @@ import { completionScript } from './commands/completion.ts';
 import { statusTable } from './commands/status.ts';
 import type { OutputStream } from './output/line-writer.ts';
 import { buildProgram, runProgram } from './program.ts';
+import type { TunnelPlan } from './plan.ts';
 import { configJsonSchema } from './settings/json-schema.ts';
 import { OPTIONS } from './settings/options.ts';
 import type { RelayChoice } from './settings/relay-choice.ts';
@@ -30,6 +31,8 @@ class Memory extends EventEmitter implements OutputStream {
 let home: string;
 let out: Memory;
 let dialed: RelayChoice[];
+/** Tunnels that came as far as their origin; there they end. */
+let planned: TunnelPlan[];
 /** What the played relay does once somebody dials. */
 let relay: (events: LinkEvents) => void;
 
@@ -37,6 +40,7 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'porthole-program-'));
   out = new Memory();
   dialed = [];
+  planned = [];
   relay = (events) => events.onConnected({ resumed: false, carrier: 'upgrade', rttMs: 3 });
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
@@ -59,7 +63,10 @@ function world(input = '', env: Record<string, string> = {}): World {
     version: '1.2.3',
     now: () => 0,
     stops: new StopRequests(() => 0),
-    openOrigin: () => expect.unreachable(),
+    openOrigin: (plan) => {
+      planned.push(plan);
+      throw new PortholeError('CANCELLED');
+    },
     openLink: (choice, events) => {
       dialed.push(choice);
       return { start: () => relay(events), openTunnel: () => expect.unreachable(), close: () => Promise.resolve() };
@@ -67,11 +74,8 @@ function world(input = '', env: Record<string, string> = {}): World {
   };
 }
 
-const run = (args: string, input?: string, env?: Record<string, string>): Promise<number> =>
-  runProgram(
-    args.split(' ').filter((arg) => arg !== ''),
-    world(input, env),
-  );
+const run = (args: string | readonly string[], input?: string, env?: Record<string, string>): Promise<number> =>
+  runProgram(typeof args === 'string' ? args.split(' ').filter((arg) => arg !== '') : args, world(input, env));
 const credentials = (): string => join(home, '.config/porthole/credentials.json');
 
 describe('a command line that is not valid', () => {
@@ -113,6 +117,80 @@ describe('a command line that is not valid', () => {
       detail: expect.stringContaining('did you mean web?'),
     });
   });
+});
+
+describe('a password for visitors', () => {
+  const HTTP = ['http', '3000', '--relay', 't.example'];
+  const START = ['start', '--relay', 't.example'];
+  const ENV = (value: string): Record<string, string> => ({ PORTHOLE_BASIC_AUTH: value });
+
+  beforeEach(() => {
+    writeFileSync(join(home, 'empty'), '');
+    writeFileSync(join(home, 'blank'), ' \n\n');
+    writeFileSync(join(home, 'lines'), 'ada:secret\neve:secret\n');
+    writeFileSync(join(home, 'good'), 'ada:of the file\n');
+    writeFileSync(join(home, 'empty.yml'), 'tunnels: { web: { http: 3000, basic_auth_file: empty } }');
+    writeFileSync(
+      join(home, 'porthole.yml'),
+      'tunnels: { own: { http: 3000, basic_auth_file: good }, other: { http: 4000 }, db: { tcp: 5432 } }',
+    );
+  });
+
+  it.each<[string, string[], Record<string, string>, RegExp]>([
+    ['an empty flag', [...HTTP, '--basic-auth', ''], {}, /--basic-auth is empty/],
+    ['an empty flag for a folder', ['serve', '.', '--relay', 'x', '--basic-auth='], {}, /--basic-auth is empty/],
+    ['an empty flag beside the environment', [...HTTP, '--basic-auth', ''], ENV('ada:x'), /--basic-auth is empty/],
+    ['an empty file', [...HTTP, '--basic-auth-file', 'empty'], {}, /^empty is empty/],
+    ['a file of white space', [...HTTP, '--basic-auth-file', 'blank'], {}, /^blank is empty/],
+    ['an empty file beside the environment', [...HTTP, '--basic-auth-file', 'empty'], ENV('ada:x'), /^empty is empty/],
+    ['an empty file of porthole.yml', [...START, '--config', 'empty.yml'], {}, /^empty is empty/],
+    ['the same beside the environment', [...START, '--config', 'empty.yml'], ENV('ada:x'), /^empty is empty/],
+    ['several lines', [...HTTP, '--basic-auth-file', 'lines'], {}, /^lines is not user:password on one line/],
+    ['no colon', [...HTTP], ENV('secret'), /PORTHOLE_BASIC_AUTH is not user:password/],
+    ['no user', [...HTTP, '--basic-auth', ':secret'], {}, /no user name/],
+    ['a password that a shell left out', [...HTTP, '--basic-auth', 'ada:'], {}, /no password/],
+  ])('%s opens nothing', async (_what, args, env, detail) => {
+    await expect(run(args, '', env)).rejects.toMatchObject({
+      code: 'BASIC_AUTH_INVALID',
+      detail: expect.stringMatching(detail),
+    });
+    await expect(run(args, '', env)).rejects.not.toThrow(/secret/);
+    expect([planned, dialed]).toEqual([[], []]);
+  });
+
+  it('is not wanted when only an empty variable says so', async () => {
+    await expect(run(HTTP, '', ENV(''))).rejects.toThrow();
+    expect(planned.map(({ basicAuth }) => basicAuth)).toEqual([undefined]);
+  });
+
+  it('comes from the flag, else the file, else the environment', async () => {
+    await expect(run([...HTTP, '--basic-auth', 'a:flag'], '', ENV('a:env'))).rejects.toThrow();
+    await expect(run([...HTTP, '--basic-auth-file', 'good'], '', ENV('a:env'))).rejects.toThrow();
+    await expect(run(HTTP, '', ENV('a:env'))).rejects.toThrow();
+    expect(planned.map(({ basicAuth }) => basicAuth)).toEqual(['a:flag', 'ada:of the file', 'a:env']);
+  });
+
+  it('of the environment is asked at the tunnels of porthole.yml that can ask and have none of their own', async () => {
+    await expect(run(START, '', ENV('a:env'))).rejects.toThrow();
+    expect(planned.map(({ label, basicAuth }) => [label, basicAuth])).toEqual([
+      ['own', 'ada:of the file'],
+      ['other', 'a:env'],
+      ['db', undefined],
+    ]);
+  });
+});
+
+it('the certificate authority of the environment counts where no flag names one', async () => {
+  const env = { PORTHOLE_ACME_DIRECTORY: 'https://env.test' };
+  writeFileSync(join(home, 'porthole.yml'), 'tunnels: { web: { http: 1, end_to_end: true } }');
+  await expect(run('http 1 --relay x --end-to-end', '', env)).rejects.toThrow();
+  await expect(run('http 1 --relay x --end-to-end --acme-directory https://flag.test', '', env)).rejects.toThrow();
+  await expect(run('start --relay x', '', env)).rejects.toThrow();
+  expect(planned.map(({ endToEnd }) => endToEnd?.directoryUrl)).toEqual([
+    'https://env.test',
+    'https://flag.test',
+    'https://env.test',
+  ]);
 });
 
 describe('help', () => {

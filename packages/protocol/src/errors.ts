@@ -441,6 +441,13 @@ export const ERRORS = {
     message: "The relay's store could not be written or read.",
     hint: 'Check free space and permissions of the data folder.',
   },
+  BASIC_AUTH_INVALID: {
+    wire: 168,
+    retryable: false,
+    exit: 2,
+    message: 'The user name and password for visitors cannot be used.',
+    hint: 'Give user:password, neither of them empty; leave the option out to let everybody in.',
+  },
 
   // Certificates and the bytes before TLS, 200 to 219.
   ACME_UNREACHABLE: {

@@ -115,7 +115,7 @@ export const OPTIONS = {
   basicAuth: {
     flag: '--basic-auth <user:password>',
     env: 'PORTHOLE_BASIC_AUTH',
-    help: 'ask visitors for a user name and password; the environment or a file keep it out of `ps`',
+    help: 'ask visitors for a user name and password; the environment or a file keep it out of `ps`; with start, the environment asks at each http and serve tunnel without a basic_auth_file',
     commands: WEB,
   },
   basicAuthFile: {

@@ -59,7 +59,7 @@ export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfi
 }
 
 function namedConfig(flags: RelayFlags, around: Surroundings): string | undefined {
-  return flags.config ?? environment(around, OPTIONS.config.env);
+  return flags.config ?? environment(around.env, OPTIONS.config.env);
 }
 
 /**
@@ -68,7 +68,7 @@ function namedConfig(flags: RelayFlags, around: Surroundings): string | undefine
  */
 export function chooseRelayOutsideFile(flags: RelayFlags, around: Surroundings): RelayChoice {
   if (namedConfig(flags, around) !== undefined) return chooseRelay(flags, loadConfig(flags, around), around);
-  const known = flags.relay ?? environment(around, OPTIONS.relay.env) ?? around.credentials.last();
+  const known = flags.relay ?? environment(around.env, OPTIONS.relay.env) ?? around.credentials.last();
   if (known !== undefined) return chooseRelay(flags, undefined, around);
   const config = loadConfig(flags, around);
   const choice = chooseRelay(flags, config, around);
@@ -111,7 +111,7 @@ interface FoundRelay {
 }
 
 function findRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): FoundRelay {
-  const named = flags.relay ?? environment(around, OPTIONS.relay.env) ?? config?.document.relay;
+  const named = flags.relay ?? environment(around.env, OPTIONS.relay.env) ?? config?.document.relay;
   if (named !== undefined) return { relay: parseRelayUrl(named) };
   const last = around.credentials.last();
   if (last !== undefined) return { relay: last };
@@ -135,7 +135,7 @@ function findToken(
   found: FoundRelay,
 ): string | undefined {
   if (flags.tokenFile !== undefined) return tokenFromFile(expandPath(flags.tokenFile, around.cwd, around.home));
-  const direct = environment(around, 'PORTHOLE_TOKEN');
+  const direct = environment(around.env, 'PORTHOLE_TOKEN');
   if (direct !== undefined) return checkToken(direct, 'PORTHOLE_TOKEN');
   const file = pathOption(undefined, OPTIONS.tokenFile.env, config?.document.token_file, config, around);
   if (file !== undefined) return tokenFromFile(file);
@@ -163,7 +163,7 @@ export function checkToken(text: string, where: string): string {
 }
 
 function logLevelOf(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): LogLevel {
-  const asked = flags.logLevel ?? environment(around, OPTIONS.logLevel.env) ?? config?.document.log_level ?? 'info';
+  const asked = flags.logLevel ?? environment(around.env, OPTIONS.logLevel.env) ?? config?.document.log_level ?? 'info';
   const level = LOG_LEVELS.find((each) => each === asked);
   if (level === undefined)
     throw new PortholeError('CONFIG_INVALID', `the log level must be one of ${LOG_LEVELS.join(', ')}`);
@@ -177,13 +177,13 @@ function pathOption(
   config: LoadedConfig | undefined,
   around: Surroundings,
 ): string | undefined {
-  const direct = flag ?? environment(around, env);
+  const direct = flag ?? environment(around.env, env);
   if (direct !== undefined) return expandPath(direct, around.cwd, around.home);
   return inFile === undefined || config === undefined ? undefined : expandPath(inFile, config.folder, around.home);
 }
 
 /** An empty variable is one that is not set: that is how people switch one off for a single command. */
-function environment(around: Surroundings, name: string): string | undefined {
-  const value = around.env[name];
+export function environment(env: Surroundings['env'], name: string): string | undefined {
+  const value = env[name];
   return value === undefined || value === '' ? undefined : value;
 }
