@@ -12,6 +12,7 @@ import {
   PROXY_VERSIONS,
   type ProxyVersion,
 } from '@porthole/agent';
+import { readCertificates } from './settings/certificates.ts';
 import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
 import { expandPath, readNeeded } from './settings/files.ts';
 import { OPTIONS } from './settings/options.ts';
@@ -84,7 +85,7 @@ export interface PathBase {
 const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';
 /** Of one tunnel. */
 const MAX_DOMAINS = 64;
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_CREDENTIAL_BYTES = 64 * 1024;
 
 export function planTunnel(
   kind: TunnelKind,
@@ -97,8 +98,8 @@ export function planTunnel(
   if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success)
     throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
   const endToEnd = endToEndOf(wish);
-  const read = (path: string): string => readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES);
-  const clientCa = wish.clientCaFile === undefined ? undefined : read(wish.clientCaFile);
+  const at = (path: string): string => expandPath(path, base.folder, base.home);
+  const clientCa = certificatesOf(wish.clientCaFile, at);
   return {
     label,
     kind,
@@ -117,12 +118,12 @@ export function planTunnel(
     spoken: (kind === 'http' && wish.proxyProtocol === undefined) || kind === 'serve' ? 'http' : 'tcp',
     hostHeader: wish.hostHeader ?? 'preserve',
     originProtocol: originProtocolOf(wish.originProtocol),
-    originTrust: trustOf(wish, wish.originCaFile === undefined ? undefined : read(wish.originCaFile)),
+    originTrust: trustOf(wish, certificatesOf(wish.originCaFile, at)),
     proxyProtocol: proxyVersionOf(wish.proxyProtocol, kind === 'http' && endToEnd === undefined),
     endToEnd,
     listing: wish.listing ?? true,
     dotfiles: wish.dotfiles ?? false,
-    basicAuth: kind === 'http' || kind === 'serve' ? credentialOf(wish, read) : undefined,
+    basicAuth: kind === 'http' || kind === 'serve' ? credentialOf(wish, at) : undefined,
   };
 }
 
@@ -162,6 +163,10 @@ function originProtocolOf(text: string | undefined): OriginProtocol {
   return protocol;
 }
 
+function certificatesOf(path: string | undefined, at: (path: string) => string): string | undefined {
+  return path === undefined ? undefined : readCertificates(at(path));
+}
+
 function trustOf(wish: TunnelWish, ca: string | undefined): OriginTrust {
   const trust = { verify: wish.originVerify, ca, serverName: wish.originServerName };
   const problem = trustProblem(trust);
@@ -170,9 +175,10 @@ function trustOf(wish: TunnelWish, ca: string | undefined): OriginTrust {
 }
 
 /** Undefined only when none was asked for: one that is there and empty must not open the tunnel to everybody. */
-function credentialOf(wish: TunnelWish, read: (path: string) => string): string | undefined {
+function credentialOf(wish: TunnelWish, at: (path: string) => string): string | undefined {
   if (wish.basicAuth !== undefined) return checkCredential(wish.basicAuth, '--basic-auth');
-  if (wish.basicAuthFile !== undefined) return checkCredential(read(wish.basicAuthFile).trim(), wish.basicAuthFile);
+  if (wish.basicAuthFile !== undefined)
+    return checkCredential(readNeeded(at(wish.basicAuthFile), MAX_CREDENTIAL_BYTES).trim(), wish.basicAuthFile);
   if (wish.basicAuthVariable !== undefined) return checkCredential(wish.basicAuthVariable, OPTIONS.basicAuth.env);
   return undefined;
 }

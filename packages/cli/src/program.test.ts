@@ -1,11 +1,13 @@
 /** The command line with everything outside played by the test. */
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PortholeError, type LinkEvents } from '@porthole/agent';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestAuthority } from '../../../test/harness/certificates.ts';
 import { completionScript } from './commands/completion.ts';
 import { statusTable } from './commands/status.ts';
 import type { OutputStream } from './output/line-writer.ts';
@@ -177,6 +179,47 @@ describe('a password for visitors', () => {
       ['other', 'a:env'],
       ['db', undefined],
     ]);
+  });
+});
+
+describe('a file of certificates to trust', () => {
+  const certificate = new TestAuthority().certificatePem;
+
+  beforeEach(() => {
+    writeFileSync(join(home, 'good.pem'), `# ours\n${certificate}${certificate}`);
+    writeFileSync(join(home, 'empty.pem'), '');
+    writeFileSync(join(home, 'key.pem'), new TestAuthority().issue(['a.test']).keyPem);
+    writeFileSync(join(home, 'binary.pem'), new X509Certificate(certificate).raw);
+    writeFileSync(join(home, 'cut.pem'), `${certificate}${certificate.slice(0, 200)}`);
+    writeFileSync(join(home, 'odd.pem'), certificate.replace(/\n[^\n]{20}/, '\nAAAAAAAAAAAAAAAAAAAA'));
+    writeFileSync(join(home, 'relay.yml'), 'relay: t.example\nca_file: key.pem\ntunnels: { web: { http: 1 } }');
+    for (const option of ['origin_ca_file', 'client_ca_file'])
+      writeFileSync(join(home, `${option}.yml`), `relay: t.example\ntunnels: { web: { http: 1, ${option}: key.pem } }`);
+  });
+
+  const FILES = ['empty.pem', 'key.pem', 'binary.pem', 'cut.pem', 'odd.pem'];
+  it.each([
+    ...['--ca-file', '--origin-ca-file', '--client-ca-file'].flatMap((flag) =>
+      FILES.map((file) => [`http https://a.test --relay t.example ${flag} ${file}`, {}, file] as const),
+    ),
+    ['http 1 --relay t.example', { PORTHOLE_CA_FILE: 'key.pem' }, 'key.pem'],
+    ['login t.example --ca-file key.pem', {}, 'key.pem'],
+    ['start --config relay.yml', {}, 'key.pem'],
+    ['start --config origin_ca_file.yml', {}, 'key.pem'],
+    ['start --config client_ca_file.yml', {}, 'key.pem'],
+  ] as const)('that holds none: %s', async (args, env, file) => {
+    await expect(run(args, 'token', env)).rejects.toMatchObject({
+      code: 'CERTIFICATE_INVALID',
+      detail: expect.stringContaining(join(home, file)),
+    });
+    expect([planned, dialed]).toEqual([[], []]);
+  });
+
+  it('may hold several and a comment', async () => {
+    await run('login t.example --ca-file good.pem', 'token');
+    expect(dialed[0]?.ca?.match(/BEGIN CERTIFICATE/g)?.length).toBe(2);
+    await expect(run('http https://a.test --relay t.example --origin-ca-file good.pem')).rejects.toThrow();
+    expect(planned[0]?.originTrust.ca).toBe(dialed[0]?.ca);
   });
 });
 

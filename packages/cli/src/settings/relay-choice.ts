@@ -1,6 +1,7 @@
 /** Decides which relay a command talks to, with which token, and where both came from. */
 import { join } from 'node:path';
 import { PortholeError } from '@porthole/agent';
+import { readCertificates } from './certificates.ts';
 import type { Credentials } from './credentials.ts';
 import { findDevRelay } from './dev-relay.ts';
 import { expandPath, readIfThere, readNeeded } from './files.ts';
@@ -28,7 +29,7 @@ export interface Surroundings {
 export interface RelayChoice {
   readonly relay: string;
   readonly token: string | undefined;
-  /** Contents of the extra certificate file. */
+  /** Certificates of the extra file. */
   readonly ca: string | undefined;
   readonly logLevel: LogLevel;
   /** Worth telling when the relay was found and not named. */
@@ -47,7 +48,6 @@ export const DEFAULT_CONFIG_NAME = 'porthole.yml';
 export const MAX_TOKEN_BYTES = 64 * 1024;
 /** Far more than any relay gives out, and what fits a handshake. */
 const MAX_TOKEN_LENGTH = 1024;
-const MAX_CA_BYTES = 4 * 1024 * 1024;
 
 /** The file named by flag or environment must be there; `porthole.yml` in the working folder may. */
 export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfig | undefined {
@@ -98,7 +98,7 @@ export function choiceFor(
   return {
     relay,
     token,
-    ca: caFile === undefined ? undefined : readNeeded(caFile, MAX_CA_BYTES),
+    ca: caFile === undefined ? undefined : readCertificates(caFile),
     logLevel: logLevelOf(flags, config, around),
     note: undefined,
   };
