@@ -448,6 +448,20 @@ export const ERRORS = {
     message: 'The user name and password for visitors cannot be used.',
     hint: 'Give user:password, neither of them empty; leave the option out to let everybody in.',
   },
+  DATA_FOLDER_IN_USE: {
+    wire: 169,
+    retryable: false,
+    exit: 1,
+    message: 'Another relay runs on this data folder.',
+    hint: 'Stop that one, or give this one a folder of its own with --data.',
+  },
+  NO_RELAY_RUNS: {
+    wire: 170,
+    retryable: true,
+    exit: 1,
+    message: 'No relay that can be reloaded runs on this data folder.',
+    hint: 'Name its folder with --data or its file with --config; start it again if it has no workers.',
+  },
 
   // Certificates and the bytes before TLS, 200 to 219.
   ACME_UNREACHABLE: {

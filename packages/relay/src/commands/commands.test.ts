@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TokenRegistry } from '../access/token-registry.ts';
 import { openStore } from '../store/open-store.ts';
+import { PidFile } from '../supervisor/pid-file.ts';
 import { runProgram } from './program.ts';
 import type { ServeWorld } from './world.ts';
 
@@ -228,6 +229,24 @@ describe('porthole-relay serve', () => {
       code: 'ADDRESS_IN_USE',
     });
     await new Promise((resolve) => squatter.close(resolve));
+  });
+
+  it('does not start on the data of a relay that runs, with or without workers', async () => {
+    mkdirSync(join(folder, 'data'));
+    const other = new PidFile(join(folder, 'data'));
+    other.claim(process.ppid);
+    for (const workers of ['0', '1'])
+      await expect(run('serve', ...LOCAL, '--workers', workers)).rejects.toMatchObject({
+        code: 'DATA_FOLDER_IN_USE',
+        detail: expect.stringContaining(String(process.ppid)),
+      });
+    await expect(run('reload')).rejects.toMatchObject({
+      code: 'NO_RELAY_RUNS',
+      detail: expect.stringMatching(/workers/),
+    });
+    expect(other.running()?.pid).toBe(process.ppid);
+    other.release();
+    await expect(run('reload')).rejects.toMatchObject({ code: 'NO_RELAY_RUNS', detail: join(folder, 'data') });
   });
 
   it('says that it is open when it is', async () => {

@@ -47,7 +47,7 @@ export async function work(flags: Flags, world: ServeWorld): Promise<number> {
 }
 
 async function run(
-  { config, store, log, world }: Serving,
+  { config, store, log, world }: Omit<Serving, 'pidFile'>,
   channel: WorkerChannel,
   start: StartMessage,
   stop: StopRequests,
