@@ -462,6 +462,20 @@ export const ERRORS = {
     message: 'No relay that can be reloaded runs on this data folder.',
     hint: 'Name its folder with --data or its file with --config; start it again if it has no workers.',
   },
+  ADDRESS_FORBIDDEN: {
+    wire: 171,
+    retryable: false,
+    exit: 1,
+    message: 'The system does not let this program listen on the address.',
+    hint: 'Ports below 1024 take a right: a socket of systemd, `setcap cap_net_bind_service=+ep` on the node program, or a port above 1023.',
+  },
+  ADDRESS_NOT_HERE: {
+    wire: 172,
+    retryable: false,
+    exit: 1,
+    message: 'The address to listen on is not one of this machine.',
+    hint: 'Give one that this machine has (`ip address` lists them), or the port alone (`:8080`) for all of them.',
+  },
 
   // Certificates and the bytes before TLS, 200 to 219.
   ACME_UNREACHABLE: {

@@ -163,7 +163,8 @@ async function bindPatiently({ host, port }: ListenAddress, mayWait: boolean): P
     try {
       return await bindSocket(port, host);
     } catch (error) {
-      if (performance.now() > end) throw error;
+      const isTaken = error instanceof PortholeError && error.code === 'ADDRESS_IN_USE';
+      if (!isTaken || performance.now() > end) throw error;
       await new Promise((resolve) => setTimeout(resolve, BIND_AGAIN_MS));
     }
   }
