@@ -1,6 +1,7 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
 import {
   claimsFor,
+  hostHeaderProblem,
   ORIGIN_PROTOCOLS,
   type OriginProtocol,
   type OriginTrust,
@@ -116,7 +117,7 @@ export function planTunnel(
     ),
     // A PROXY protocol header names the visitor of a whole connection: nothing in it is looked at then.
     spoken: (kind === 'http' && wish.proxyProtocol === undefined) || kind === 'serve' ? 'http' : 'tcp',
-    hostHeader: wish.hostHeader ?? 'preserve',
+    hostHeader: hostHeaderOf(wish.hostHeader),
     originProtocol: originProtocolOf(wish.originProtocol),
     originTrust: trustOf(wish, certificatesOf(wish.originCaFile, at)),
     proxyProtocol: proxyVersionOf(wish.proxyProtocol, kind === 'http' && endToEnd === undefined),
@@ -151,6 +152,12 @@ function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: s
       `${JSON.stringify(target)}: a ${kind.toUpperCase()} tunnel passes bytes on as they are; leave the scheme out`,
     );
   return { target, shownTarget: label.replace(/^http:\/\//, '') };
+}
+
+function hostHeaderOf(text = 'preserve'): string {
+  const problem = hostHeaderProblem(text);
+  if (problem !== undefined) throw new PortholeError('USAGE', `--host-header ${problem}`);
+  return text;
 }
 
 function originProtocolOf(text: string | undefined): OriginProtocol {

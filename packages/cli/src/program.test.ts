@@ -106,10 +106,19 @@ describe('a command line that is not valid', () => {
     ['start', 'FILE_UNREADABLE'],
     ['completion tcsh', 'USAGE'],
     ['http 3000 --relay t.example --domain a.test --domain a.test', 'USAGE'],
+    ['http 3000 --relay t.example --host-header http://a.test', 'USAGE'],
     ['logout', 'USAGE'],
   ])('%j is %s', async (args, code) => {
     await expect(run(args)).rejects.toMatchObject({ code });
     expect(dialed).toEqual([]);
+  });
+
+  it.each(['', 'a.test\r\nX-Admin: yes'])('a host header %j is none', async (value) => {
+    await expect(run(['http', '3000', '--relay', 't.example', '--host-header', value])).rejects.toMatchObject({
+      code: 'USAGE',
+      detail: expect.stringMatching(/^--host-header ".*" is not preserve, rewrite or a host/),
+    });
+    expect([planned, dialed]).toEqual([[], []]);
   });
 
   it('names the tunnel of the file that was meant', async () => {
