@@ -95,7 +95,7 @@ describe('a command line that is not valid', () => {
 
   it.each([
     ['http nonsense:x', 'TARGET_INVALID'],
-    ['http 3000', 'CONFIG_INVALID'],
+    ['http 3000', 'RELAY_MISSING'],
     ['http 3000 --relay ftp://x', 'CONFIG_INVALID'],
     ['http 3000 --relay x --log-level loud', 'CONFIG_INVALID'],
     ['http 3000 --relay x --name -x', 'NAME_INVALID'],
@@ -107,7 +107,8 @@ describe('a command line that is not valid', () => {
     ['completion tcsh', 'USAGE'],
     ['http 3000 --relay t.example --domain a.test --domain a.test', 'USAGE'],
     ['http 3000 --relay t.example --host-header http://a.test', 'USAGE'],
-    ['logout', 'USAGE'],
+    ['logout', 'NOT_LOGGED_IN'],
+    ['logout t.example', 'NOT_LOGGED_IN'],
   ])('%j is %s', async (args, code) => {
     await expect(run(args)).rejects.toMatchObject({ code });
     expect(dialed).toEqual([]);
@@ -289,18 +290,25 @@ describe('login', () => {
       (events: LinkEvents) => events.onInterrupted(new PortholeError('RELAY_UNREACHABLE', 'ECONNREFUSED'), 100),
       'RELAY_UNREACHABLE',
     ],
-  ])('stores nothing when the relay %s', async (_what, answer, code) => {
+  ])('stores nothing when the relay %s, and does not speak of trying again', async (_what, answer, code) => {
     relay = answer;
-    await expect(run('login t.example', 's3cret')).rejects.toMatchObject({ code });
+    await expect(run('login t.example', 's3cret')).rejects.toMatchObject({
+      code,
+      hint: expect.not.stringMatching(/keeps trying|by itself/),
+    });
     expect(existsSync(credentials())).toBe(false);
   });
 
   it.each([
-    ['nothing', '', 'CONFIG_INVALID'],
-    ['two words', 'two words', 'CONFIG_INVALID'],
-    ['a whole file', 'x'.repeat(5000), 'TOKEN_INVALID'],
-  ])('takes %s for no token', async (_what, token, code) => {
-    await expect(run('login t.example', token)).rejects.toMatchObject({ code });
+    ['nothing', ''],
+    ['two words', 'two words'],
+    ['a line too long', 'x'.repeat(5000)],
+    ['a whole file', 'x'.repeat(100_000)],
+  ])('takes %s for no token', async (_what, token) => {
+    await expect(run('login t.example', token)).rejects.toMatchObject({
+      code: 'TOKEN_MALFORMED',
+      detail: expect.stringContaining('standard input'),
+    });
     expect(dialed).toEqual([]);
   });
 

@@ -272,7 +272,7 @@ export const ERRORS = {
     wire: 76,
     retryable: true,
     message: 'The identity has as many agents at the relay as it may have, those that are away included.',
-    hint: 'Stop an agent, or ask the operator to raise `limits.max_sessions_per_user`; the agent tries again by itself.',
+    hint: 'Stop an agent, or ask the operator to raise `limits.max_sessions_per_user`.',
   },
 
   // What only the relay's own answers to visitors use, 100 to 139.
@@ -417,7 +417,7 @@ export const ERRORS = {
     retryable: true,
     exit: 1,
     message: 'The relay could not be reached.',
-    hint: 'Check the address, the network and proxy settings; the agent keeps trying.',
+    hint: 'Check the address, the network and proxy settings.',
   },
   NOT_A_RELAY: {
     wire: 165,
@@ -475,6 +475,48 @@ export const ERRORS = {
     exit: 1,
     message: 'The address to listen on is not one of this machine.',
     hint: 'Give one that this machine has (`ip address` lists them), or the port alone (`:8080`) for all of them.',
+  },
+  TOKEN_NOT_FOUND: {
+    wire: 173,
+    retryable: false,
+    exit: 2,
+    message: 'There is no token with this id.',
+    hint: '`porthole-relay token list` shows the ids.',
+  },
+  FILE_EXISTS: {
+    wire: 174,
+    retryable: false,
+    exit: 2,
+    message: 'The file to write exists already.',
+    hint: 'Give another name, or remove the file first.',
+  },
+  NOT_LOGGED_IN: {
+    wire: 175,
+    retryable: false,
+    exit: 1,
+    message: 'No token of this relay is stored here.',
+    hint: 'Nothing has to be forgotten; a token of PORTHOLE_TOKEN or --token-file is not stored.',
+  },
+  RELAY_MISSING: {
+    wire: 176,
+    retryable: false,
+    exit: 2,
+    message: 'No relay is configured.',
+    hint: 'Run `porthole login <relay-url>`, or name one with --relay or PORTHOLE_RELAY.',
+  },
+  TOKEN_MALFORMED: {
+    wire: 177,
+    retryable: false,
+    exit: 2,
+    message: 'What was given is no token.',
+    hint: 'Give the one line that `porthole-relay token add` printed, and nothing else.',
+  },
+  NOT_ANSWERED: {
+    wire: 178,
+    retryable: true,
+    exit: 2,
+    message: 'A question was not answered, and nothing was written.',
+    hint: 'Run the command again, or give the answers as options (--help lists them).',
   },
 
   // Certificates and the bytes before TLS, 200 to 219.

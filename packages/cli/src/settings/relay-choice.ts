@@ -77,7 +77,7 @@ export function chooseRelayOutsideFile(flags: RelayFlags, around: Surroundings):
     : { ...choice, note: `using the relay that ${config.file} names (${choice.relay})` };
 }
 
-/** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID. */
+/** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID, RELAY_MISSING, TOKEN_MALFORMED. */
 export function chooseRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
   const found = findRelay(flags, config, around);
   return {
@@ -122,10 +122,7 @@ function findRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: 
       token: dev.token,
       note: `using the relay that npm start runs here (${dev.relay}, from ${dev.file})`,
     };
-  throw new PortholeError(
-    'CONFIG_INVALID',
-    'no relay is configured: run `porthole login <relay-url>`, or name one with --relay or PORTHOLE_RELAY',
-  );
+  throw new PortholeError('RELAY_MISSING');
 }
 
 function findToken(
@@ -155,10 +152,10 @@ function tokenFromFile(file: string): string {
 /** One line of printable characters; the message never repeats what it found. */
 export function checkToken(text: string, where: string): string {
   const token = text.trim();
-  if (token.length > MAX_TOKEN_LENGTH) throw new PortholeError('TOKEN_INVALID', `${where} holds more than a token`);
-  if (token === '') throw new PortholeError('CONFIG_INVALID', `${where} holds no token`);
+  if (token.length > MAX_TOKEN_LENGTH) throw new PortholeError('TOKEN_MALFORMED', `${where} holds more than a token`);
+  if (token === '') throw new PortholeError('TOKEN_MALFORMED', `${where} is empty`);
   if (!/^[\x21-\x7e]+$/.test(token))
-    throw new PortholeError('CONFIG_INVALID', `${where} holds something that is not a token`);
+    throw new PortholeError('TOKEN_MALFORMED', `${where} holds something that is not a token`);
   return token;
 }
 

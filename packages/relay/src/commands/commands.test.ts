@@ -122,13 +122,17 @@ describe('porthole-relay token', () => {
       [['add', 'ann', '--max-tunnels', 'x'], '--max-tunnels'],
       [['add', 'a b'], 'a b'],
       [['add'], 'user'],
-      [['revoke', 'nothere'], 'token list'],
     ] as const) {
       await expect(run('token', ...args)).rejects.toMatchObject({
         code: 'USAGE',
         detail: expect.stringContaining(wanted),
       });
     }
+    await expect(run('token', 'revoke', 'nothere')).rejects.toMatchObject({
+      code: 'TOKEN_NOT_FOUND',
+      detail: '"nothere"',
+      hint: expect.stringContaining('token list'),
+    });
     expect(existsSync(join(folder, 'data', 'porthole.db'))).toBe(true);
   });
 });
@@ -213,6 +217,7 @@ describe('porthole-relay serve', () => {
     for (const stop of world.stops) stop();
     expect(await served).toBe(0);
     expect(world.events.map((line) => line['event'])).toContain('no tokens');
+    expect(world.events.at(-1)).toMatchObject({ event: 'stopped' });
     await expect(fetch(`${admin}/healthz`)).rejects.toThrow();
   });
 
@@ -225,9 +230,11 @@ describe('porthole-relay serve', () => {
       code: 'ADDRESS_IN_USE',
       detail: expect.stringContaining(String(port)),
     });
-    await expect(run('serve', '--workers', '0', '--http', '127.0.0.1:0', '--admin', taken)).rejects.toMatchObject({
-      code: 'ADDRESS_IN_USE',
-    });
+    const world = new TestWorld();
+    const args = ['serve', '--workers', '0', '--http', '127.0.0.1:0', '--admin', taken];
+    await expect(runProgram(args, world)).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
+    // What did not start does not say that it stopped.
+    expect(world.events).toEqual([]);
     await new Promise((resolve) => squatter.close(resolve));
   });
 

@@ -160,7 +160,7 @@ describe('porthole-relay init', () => {
   it('overwrites nothing unless it is told to, and then keeps the tokens', async () => {
     await run({ flags: { domain: 'localhost' } });
     await expect(run({ flags: { domain: 'x.example.com', email: 'a@b.c' } })).rejects.toMatchObject({
-      code: 'USAGE',
+      code: 'FILE_EXISTS',
       detail: expect.stringContaining('--force'),
     });
     expect(configured().domains).toEqual(['localhost']);

@@ -17,16 +17,19 @@ export async function serve(flags: Flags, world: ServeWorld): Promise<number> {
   const log = createLog(config.logLevel, world.logOutput);
   const store = openStore(config.dataDir, { onError: (err) => log.error({ event: 'store failed', err }) });
   const pidFile = new PidFile(config.dataDir);
+  let isStopped = false;
   try {
     pidFile.claim(world.pid);
     const announce = (listening: Listening): Promise<void> => sayWhere(listening, config, store, log, world);
     if (config.workers === 0) await serveAlone({ config, store, log, pidFile, world }, announce);
     else await supervise({ config, store, log, pidFile, world }, () => settle(flags, world).config, announce);
+    isStopped = true;
     return 0;
   } finally {
     await store.close();
     pidFile.release();
-    log.info({ event: 'stopped' });
+    // What did not start has not stopped.
+    if (isStopped) log.info({ event: 'stopped' });
     await world.logOutput.flush();
   }
 }
