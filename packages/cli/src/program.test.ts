@@ -260,6 +260,15 @@ describe('help', () => {
     }
   });
 
+  it('of a command lists what only that one takes, and says of what a flag switches off that it does not', async () => {
+    await run('login --help');
+    expect(out.text).toMatch(/^ {2}--token-stdin +read the token/m);
+    out.text = '';
+    await run('serve --help');
+    expect(out.text).toMatch(/^ {2}--no-qr +do not show a QR code$/m);
+    expect(out.text).toMatch(/^ {2}--no-listing +do not list a folder/m);
+  });
+
   it('and version go to standard output', async () => {
     expect(await run('--version')).toBe(0);
     expect(out.text).toBe('1.2.3\n');
