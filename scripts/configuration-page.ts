@@ -1,5 +1,5 @@
 /** docs/configuration.md, made from the declarations of the relay's and the command line's options. */
-import { OPTIONS, type OptionRow } from '../packages/cli/src/settings/options.ts';
+import { OPTIONS, type OptionRow, rowHelp } from '../packages/cli/src/settings/options.ts';
 import { optionTable } from '../packages/relay/src/config/option-docs.ts';
 
 export const CONFIGURATION_SOURCES = 'packages/relay/src/config/options.ts and packages/cli/src/settings/options.ts';
@@ -37,7 +37,7 @@ The token itself is never an argument: \`porthole login\` stores it, or \`PORTHO
 function cliTable(): string {
   const rows = Object.values(OPTIONS as Record<string, OptionRow>).map((row) => {
     const commands = row.commands === 'all' ? 'all' : row.commands.map((name) => `\`${name}\``).join(', ');
-    return `| ${[code(row.flag), code(row.key), code(row.env), row.default ?? '', commands, row.help].join(' | ')} |`;
+    return `| ${[code(row.flag), code(row.key), code(row.env), row.default ?? '', commands, rowHelp(row)].join(' | ')} |`;
   });
   return [
     '| flag | key | environment | default | commands | what it does |',

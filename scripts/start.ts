@@ -5,11 +5,12 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { expose, PortholeError, type Tunnel } from '@porthole/agent';
 import { loadConfig } from '../packages/relay/src/config/load-config.ts';
 import { Relay } from '../packages/relay/src/relay.ts';
+import { PidFile } from '../packages/relay/src/supervisor/pid-file.ts';
 import { sampleOrigin } from './sample-origin.ts';
+import { readPort, StartFault, startFault } from './start-faults.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DATA = join(ROOT, 'data');
@@ -18,41 +19,60 @@ const DEV_RELAY = join(DATA, 'dev-relay.json');
 /** The sample's name, so that its URL is the same the next time. */
 const SAMPLE_NAME = join(DATA, 'sample-name');
 
-const { values: options } = parseArgs({
-  options: { port: { type: 'string', default: process.env['PORT'] ?? '8080' } },
-});
-
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  try {
+    return await run(readPort(process.argv.slice(2), process.env['PORT']));
+  } catch (error) {
+    if (error instanceof StartFault) {
+      console.error(error.message);
+      return error.exitCode;
+    }
+    throw error;
+  }
+}
+
+async function run(port: number): Promise<number> {
   const stop = stopSignal();
-  mkdirSync(DATA, { recursive: true });
   let relay: Relay | undefined;
   let tunnel: Tunnel | undefined;
-  let announced = false;
+  let announced: string | undefined;
+  const pidFile = new PidFile(DATA);
   try {
-    relay = new Relay(relayConfig(options.port));
+    mkdirSync(DATA, { recursive: true });
+    pidFile.claim(process.pid);
+    relay = new Relay(relayConfig(port));
     const { httpPort } = await relay.start();
     const url = `http://127.0.0.1:${httpPort}`;
     tunnel = await exposeSample(url);
-    writeFileSync(DEV_RELAY, `${JSON.stringify({ relay: url }, undefined, 2)}\n`);
-    announced = true;
+    const text = `${JSON.stringify({ relay: url }, undefined, 2)}\n`;
+    writeFileSync(DEV_RELAY, text);
+    announced = text;
     greet(tunnel.url);
     await stop;
     console.log('\nStopping …');
     return 0;
   } catch (error) {
-    console.error(sentence(error));
-    return 1;
+    throw startFault(error, port);
   } finally {
-    // Not before it is ours: another `npm start` may be running here.
-    if (announced) rmSync(DEV_RELAY, { force: true });
+    if (announced !== undefined) removeIfStill(DEV_RELAY, announced);
     await tunnel?.close();
     await relay?.drain();
+    pidFile.release();
   }
 }
 
-function relayConfig(port: string): ConstructorParameters<typeof Relay>[0] {
+/** Somebody may have put another there meanwhile. */
+function removeIfStill(path: string, text: string): void {
+  try {
+    if (readFileSync(path, 'utf8') === text) rmSync(path, { force: true });
+  } catch {
+    // It is gone already.
+  }
+}
+
+function relayConfig(port: number): ConstructorParameters<typeof Relay>[0] {
   const flags = { domain: 'localhost', http: `127.0.0.1:${port}`, data: DATA, admin: 'off', open: true, drain: '2s' };
   return loadConfig({ workingDir: ROOT, flags }).config;
 }
@@ -92,12 +112,6 @@ function greet(url: string): void {
 
   Ctrl-C ends everything.
 `);
-}
-
-function sentence(error: unknown): string {
-  if (!(error instanceof PortholeError)) return error instanceof Error ? (error.stack ?? error.message) : String(error);
-  if (error.code !== 'ADDRESS_IN_USE') return `${error.message} ${error.hint}`;
-  return `Port ${options.port} is taken by another program. Stop that program, or choose another port: npm start -- --port 8081`;
 }
 
 /** Resolves at the first Ctrl-C or SIGTERM; the second one ends the process at once. */

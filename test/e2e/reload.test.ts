@@ -1,7 +1,7 @@
 /** A relay whose upgrade loses nothing: reloads under load, workers as nodes, crashes, broken generations, inherited sockets. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -279,6 +279,18 @@ describe('a supervisor', () => {
     await until('the name answers again', async () => (await askOnce(stage.url, getRequest(stage.url))).status === 200);
     await until('the old workers have ended', () => workers.every((pid) => !isAlive(pid)));
     await origin.close();
+  });
+
+  it('is the only one on its data: a second does not start, and the first can still be reloaded', async () => {
+    await using relay = await startRelay({ config: { workers: 1 } });
+    const second = await relay.tryCommand('serve', '--http', '127.0.0.1:0');
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(
+      `Another relay runs on this data folder. (${relay.dataFolder}: process ${relay.pid}`,
+    );
+    await relay.command('reload');
+    await relay.program.close();
+    expect(existsSync(`${relay.dataFolder}/relay.pid`)).toBe(false);
   });
 
   it('ends with 0 when asked to stop, and at once when asked twice', async () => {

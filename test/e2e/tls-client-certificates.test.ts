@@ -1,11 +1,13 @@
 /** Tunnels that only visitors with a certificate may use: refused in the handshake, and nowhere a way around. */
 import { once } from 'node:events';
 import * as http2 from 'node:http2';
+import { Agent } from '@porthole/agent';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentUnderTest, launchAgent, startAgent } from '../harness/agent.ts';
 import { type CertificateFiles, TestAuthority, writeCertificateFiles } from '../harness/certificates.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { type RelayUnderTest, startRelay } from '../harness/relay.ts';
+import { within } from '../harness/until.ts';
 import { connectSecurely, type SecureVisit, visitSecurely } from '../harness/tls-visitor.ts';
 
 const authority = new TestAuthority();
@@ -97,7 +99,7 @@ describe('a tunnel with --client-ca-file', () => {
     ).toBe(421);
   });
 
-  it('is refused when what is given are no certificates', async () => {
+  it('is refused when what is given are no certificates, by the agent and by the relay', async () => {
     const agent = launchAgent({
       relayUrl: relay.secureUrl,
       token,
@@ -105,7 +107,16 @@ describe('a tunnel with --client-ca-file', () => {
       name: 'odd',
       args: ['--ca-file', files.caFile, '--client-ca-file', files.keyFile],
     });
-    expect((await agent.event('refused')).code).toBe('CERTIFICATE_INVALID');
+    expect(await agent.event('error')).toMatchObject({
+      code: 'CERTIFICATE_INVALID',
+      message: expect.stringContaining(files.keyFile),
+    });
+    expect((await within('the agent ends', agent.program.exited)).code).toBe(2);
     await agent.close().catch(() => undefined);
+    const library = new Agent({ relay: relay.secureUrl, token, ca });
+    await expect(library.expose({ target: origin.port, name: 'odd', clientCa: 'none' })).rejects.toMatchObject({
+      code: 'CERTIFICATE_INVALID',
+    });
+    await library.close();
   });
 });

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { ERRORS } from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
 import * as frame from '../../packages/protocol/src/frame.ts';
+import { buildProgram } from '../../packages/cli/src/program.ts';
+import type { World } from '../../packages/cli/src/world.ts';
 import { generatedPages } from '../../scripts/generated-pages.ts';
 import { readSourceTree, ROOT } from './source-tree.ts';
 
@@ -19,6 +21,24 @@ describe('generated pages', () => {
     const pages = generatedPages();
     expect(pages.length).toBeGreaterThan(1);
     for (const { path, text } of pages) expect(page(path), path).toBe(text);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const rows = page('docs/configuration.md').split('## The command line')[1]?.split('\n') ?? [];
+
+  it('has a row for every flag that any command of porthole takes', () => {
+    const world = { version: '' } as unknown as World;
+    const commands = buildProgram(world, () => Promise.resolve()).commands;
+    const flags = new Set(commands.flatMap(({ options }) => options.map(({ flags: shown }) => shown)));
+    expect(flags.size).toBeGreaterThan(20);
+    for (const flag of flags) expect(rows.filter((row) => row.startsWith(`| \`${flag}\` |`))).toHaveLength(1);
+  });
+
+  it('says of flags that begin with --no- that they switch something off', () => {
+    const off = rows.filter((row) => row.startsWith('| `--no-'));
+    expect(off.length).toBeGreaterThan(1);
+    for (const row of off) expect(row).toMatch(/\| do not |; the flag switches that off \|$/);
   });
 });
 

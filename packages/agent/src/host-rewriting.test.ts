@@ -26,6 +26,32 @@ describe('hostRewriting', () => {
     expect(hostRewriting('preserve', parseTarget('3000'))).toBeUndefined();
   });
 
+  it.each([
+    '',
+    ' ',
+    'a.test\r\nX-Admin: yes',
+    'a.test\n',
+    'a.test, b.test',
+    'http://a.test',
+    'a.test/',
+    'ada@a.test',
+    'a.test:99999',
+    'a.test:',
+    // Whose low bytes are letters.
+    '\u0161.test',
+  ])('does not send %j as Host', (mode) => {
+    expect(() => hostRewriting(mode, parseTarget('3000'))).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', detail: expect.stringContaining('such as app.test:8080') }),
+    );
+  });
+
+  it.each(['a.test', 'A.test.', 'a_b.test:1', '192.0.2.1:8080', '[2001:db8::1]:443', 'localhost'])(
+    'sends %s as Host',
+    (mode) => {
+      expect(rewriting('3000', mode).requestFields(request(['host', 'shop.tunnel.test']))).toEqual(['host', mode]);
+    },
+  );
+
   it('says the same of a request as lines', () => {
     const fields = ['host', 'shop.tunnel.test', 'X-Host', 'shop.tunnel.test', 'Origin', 'https://shop.tunnel.test'];
     fields.push('REFERER', 'https://shop.tunnel.test/a', 'X-Forwarded-Host', 'shop.tunnel.test', 'Cookie', 'host: a');

@@ -3,7 +3,8 @@
  * own address (development servers insist on that) and map what it then says about itself back to the public one.
  */
 import { isIP } from 'node:net';
-import type { ExchangeRequest, Fields } from '@porthole/protocol';
+import { type ExchangeRequest, type Fields, PortholeError } from '@porthole/protocol';
+import { hostOfAuthority } from '@porthole/protocol/http1';
 import type { OriginTarget } from './target.ts';
 
 /** `preserve`, `rewrite`, or the value to send as `Host`. */
@@ -19,9 +20,18 @@ const REQUEST_LINE = /^(host|origin|referer|x-forwarded-host): (.*)$/gim;
 /** What `mapBack` may change. */
 const RESPONSE_LINE = /^(?:location|content-location|access-control-allow-origin|refresh|set-cookie):/im;
 
-/** Undefined when nothing is to be rewritten. */
+/** What is wrong with it, for people; undefined: nothing. It becomes a line of every request: no other may be in it. */
+export function hostHeaderProblem(mode: HostHeader): string | undefined {
+  if (mode === 'preserve' || mode === 'rewrite') return undefined;
+  if (/^[!-~]+$/.test(mode) && hostOfAuthority(mode) !== undefined) return undefined;
+  return `${JSON.stringify(mode)} is not preserve, rewrite or a host with or without a port, such as app.test:8080`;
+}
+
+/** Undefined when nothing is to be rewritten. Throws CONFIG_INVALID. */
 export function hostRewriting(mode: HostHeader, target: OriginTarget): HostRewriting | undefined {
   if (mode === 'preserve') return undefined;
+  const problem = hostHeaderProblem(mode);
+  if (problem !== undefined) throw new PortholeError('CONFIG_INVALID', `the host header ${problem}`);
   return new HostRewriting(mode === 'rewrite' ? target.authority : mode, target);
 }
 

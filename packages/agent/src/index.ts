@@ -8,7 +8,7 @@ export { Tunnel, type TunnelEventMap } from './tunnel.ts';
 export { claimsFor, type JointEvents, openJointTunnel, type Several } from './joint-tunnel.ts';
 export type { ServedBy } from './served-by.ts';
 export type { FetchHandler } from './fetch-origin.ts';
-export type { HostHeader } from './host-rewriting.ts';
+export { type HostHeader, hostHeaderProblem } from './host-rewriting.ts';
 export type { ProxySettings } from './proxy-route.ts';
 export { openRelayLink, type RelayLinkOptions } from './open-relay-link.ts';
 export type { LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';

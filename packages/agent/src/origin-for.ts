@@ -12,7 +12,7 @@ import { RawOrigin } from './raw-origin.ts';
 import { type OriginTarget, parseTarget } from './target.ts';
 
 export interface OriginOptions {
-  /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Anything else is sent as it is. */
+  /** `preserve` (default): `Host` as the visitor sent it. `rewrite`: the target's own. Else the host, with or without a port, to send. */
   readonly hostHeader?: HostHeader | undefined;
   /** Of `https://` and `grpcs://` targets. */
   readonly trust?: OriginTrust | undefined;

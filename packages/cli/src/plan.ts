@@ -1,6 +1,7 @@
 /** A tunnel as somebody asked for it, from the command line or from `porthole.yml`, in one shape. */
 import {
   claimsFor,
+  hostHeaderProblem,
   ORIGIN_PROTOCOLS,
   type OriginProtocol,
   type OriginTrust,
@@ -12,8 +13,10 @@ import {
   PROXY_VERSIONS,
   type ProxyVersion,
 } from '@porthole/agent';
+import { readCertificates } from './settings/certificates.ts';
 import { nameSchema, TUNNEL_KINDS, type TunnelDocument, type TunnelKind } from './settings/config-schema.ts';
 import { expandPath, readNeeded } from './settings/files.ts';
+import { OPTIONS } from './settings/options.ts';
 import { nearest } from './settings/suggestion.ts';
 import type { LoadedConfig } from './settings/relay-choice.ts';
 
@@ -59,6 +62,8 @@ export interface TunnelWish {
   readonly originCaFile?: string | undefined;
   readonly basicAuth?: string | undefined;
   readonly basicAuthFile?: string | undefined;
+  /** Of the environment: counts where neither of the two is given. */
+  readonly basicAuthVariable?: string | undefined;
   readonly remotePort?: string | number | undefined;
   readonly proxyProtocol?: string | undefined;
   readonly clientCaFile?: string | undefined;
@@ -69,6 +74,9 @@ export interface TunnelWish {
   readonly dotfiles?: boolean | undefined;
 }
 
+/** What the environment may say about a tunnel. */
+export type EnvironmentWish = Pick<TunnelWish, 'basicAuthVariable' | 'acmeDirectory'>;
+
 export interface PathBase {
   /** What relative paths are relative to. */
   readonly folder: string;
@@ -78,7 +86,7 @@ export interface PathBase {
 const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';
 /** Of one tunnel. */
 const MAX_DOMAINS = 64;
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_CREDENTIAL_BYTES = 64 * 1024;
 
 export function planTunnel(
   kind: TunnelKind,
@@ -91,9 +99,8 @@ export function planTunnel(
   if (wish.name !== undefined && !nameSchema.safeParse(wish.name).success)
     throw new PortholeError('NAME_INVALID', JSON.stringify(wish.name));
   const endToEnd = endToEndOf(wish);
-  const read = (path: string | undefined): string | undefined =>
-    path === undefined ? undefined : readNeeded(expandPath(path, base.folder, base.home), MAX_FILE_BYTES);
-  const clientCa = read(wish.clientCaFile);
+  const at = (path: string): string => expandPath(path, base.folder, base.home);
+  const clientCa = certificatesOf(wish.clientCaFile, at);
   return {
     label,
     kind,
@@ -110,14 +117,14 @@ export function planTunnel(
     ),
     // A PROXY protocol header names the visitor of a whole connection: nothing in it is looked at then.
     spoken: (kind === 'http' && wish.proxyProtocol === undefined) || kind === 'serve' ? 'http' : 'tcp',
-    hostHeader: wish.hostHeader ?? 'preserve',
+    hostHeader: hostHeaderOf(wish.hostHeader),
     originProtocol: originProtocolOf(wish.originProtocol),
-    originTrust: trustOf(wish, read(wish.originCaFile)),
+    originTrust: trustOf(wish, certificatesOf(wish.originCaFile, at)),
     proxyProtocol: proxyVersionOf(wish.proxyProtocol, kind === 'http' && endToEnd === undefined),
     endToEnd,
     listing: wish.listing ?? true,
     dotfiles: wish.dotfiles ?? false,
-    basicAuth: credentialOf(wish.basicAuth ?? read(wish.basicAuthFile)?.trim()),
+    basicAuth: kind === 'http' || kind === 'serve' ? credentialOf(wish, at) : undefined,
   };
 }
 
@@ -147,6 +154,12 @@ function targetOf(kind: TunnelKind, target: string, base: PathBase): { target: s
   return { target, shownTarget: label.replace(/^http:\/\//, '') };
 }
 
+function hostHeaderOf(text = 'preserve'): string {
+  const problem = hostHeaderProblem(text);
+  if (problem !== undefined) throw new PortholeError('USAGE', `--host-header ${problem}`);
+  return text;
+}
+
 function originProtocolOf(text: string | undefined): OriginProtocol {
   const protocol = ORIGIN_PROTOCOLS.find((each) => each === (text ?? 'auto'));
   if (protocol === undefined)
@@ -157,6 +170,10 @@ function originProtocolOf(text: string | undefined): OriginProtocol {
   return protocol;
 }
 
+function certificatesOf(path: string | undefined, at: (path: string) => string): string | undefined {
+  return path === undefined ? undefined : readCertificates(at(path));
+}
+
 function trustOf(wish: TunnelWish, ca: string | undefined): OriginTrust {
   const trust = { verify: wish.originVerify, ca, serverName: wish.originServerName };
   const problem = trustProblem(trust);
@@ -164,10 +181,28 @@ function trustOf(wish: TunnelWish, ca: string | undefined): OriginTrust {
   return trust;
 }
 
-function credentialOf(text: string | undefined): string | undefined {
-  if (text === undefined || text === '') return undefined;
-  if (!/^[^:\n]+:[^\n]*$/.test(text)) throw new PortholeError('USAGE', 'basic auth wants user:password');
+/** Undefined only when none was asked for: one that is there and empty must not open the tunnel to everybody. */
+function credentialOf(wish: TunnelWish, at: (path: string) => string): string | undefined {
+  if (wish.basicAuth !== undefined) return checkCredential(wish.basicAuth, '--basic-auth');
+  if (wish.basicAuthFile !== undefined)
+    return checkCredential(readNeeded(at(wish.basicAuthFile), MAX_CREDENTIAL_BYTES).trim(), wish.basicAuthFile);
+  if (wish.basicAuthVariable !== undefined) return checkCredential(wish.basicAuthVariable, OPTIONS.basicAuth.env);
+  return undefined;
+}
+
+/** Never repeats what it found. */
+function checkCredential(text: string, where: string): string {
+  const [, user, password] = /^([^:\n]*):([^\n]*)$/.exec(text) ?? [];
+  if (text === '') throw new PortholeError('BASIC_AUTH_INVALID', `${where} is empty`);
+  if (user === undefined) throw new PortholeError('BASIC_AUTH_INVALID', `${where} is not user:password on one line`);
+  if (user === '') throw new PortholeError('BASIC_AUTH_INVALID', `${where} has no user name before the colon`);
+  // Mostly a variable of the shell that was not set: --basic-auth "ada:$PASSWORD".
+  if (password === '') throw new PortholeError('BASIC_AUTH_INVALID', `${where} has no password after the colon`);
   return text;
+}
+
+function isGated(wish: TunnelWish): boolean {
+  return (wish.basicAuth ?? wish.basicAuthFile ?? wish.basicAuthVariable) !== undefined;
 }
 
 function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
@@ -178,7 +213,7 @@ function endToEndOf(wish: TunnelWish): EndToEndPlan | undefined {
   if (wish.clientCaFile !== undefined) refuse('--client-ca-file', '--end-to-end: the relay does not see the handshake');
   if (wish.proxyProtocol !== undefined) {
     const why = '--end-to-end and --proxy-protocol: what is inside is passed on as it is';
-    if (wish.basicAuth !== undefined || wish.basicAuthFile !== undefined) refuse('--basic-auth', why);
+    if (isGated(wish)) refuse('--basic-auth', why);
     if (wish.hostHeader !== undefined && wish.hostHeader !== 'preserve') refuse('--host-header', why);
   }
   return { directoryUrl: wish.acmeDirectory ?? DEFAULT_DIRECTORY, email: wish.acmeEmail };
@@ -204,15 +239,20 @@ function portOf(port: string | number): number {
   return value;
 }
 
-/** The tunnels of the file, or those of them that are named. */
-export function planFromConfig(config: LoadedConfig, names: readonly string[], home: string): TunnelPlan[] {
+/** The tunnels of the file, or those of them that are named; `more` is what the environment has for each. */
+export function planFromConfig(
+  config: LoadedConfig,
+  names: readonly string[],
+  home: string,
+  more: EnvironmentWish = {},
+): TunnelPlan[] {
   const tunnels = config.document.tunnels ?? {};
   const known = Object.keys(tunnels);
   if (known.length === 0) throw new PortholeError('CONFIG_INVALID', `${config.file} has no tunnels`);
   for (const name of names)
     if (!known.includes(name)) throw new PortholeError('USAGE', unknownTunnel(name, known, config.file));
   const wanted = names.length === 0 ? known : [...new Set(names)];
-  return wanted.map((name) => planFromDocument(name, tunnels[name] ?? {}, { folder: config.folder, home }));
+  return wanted.map((name) => planFromDocument(name, tunnels[name] ?? {}, { folder: config.folder, home }, more));
 }
 
 function unknownTunnel(name: string, known: readonly string[], file: string): string {
@@ -220,7 +260,7 @@ function unknownTunnel(name: string, known: readonly string[], file: string): st
   return `${file} has no tunnel ${JSON.stringify(name)}; ${meant === undefined ? `it has ${known.join(', ')}` : `did you mean ${meant}?`}`;
 }
 
-function planFromDocument(label: string, document: TunnelDocument, base: PathBase): TunnelPlan {
+function planFromDocument(label: string, document: TunnelDocument, base: PathBase, more: EnvironmentWish): TunnelPlan {
   const kind = TUNNEL_KINDS.find((each) => document[each] !== undefined) ?? 'http';
   const wish: TunnelWish = {
     name: document.name,
@@ -232,11 +272,12 @@ function planFromDocument(label: string, document: TunnelDocument, base: PathBas
     originServerName: document.origin_server_name,
     originCaFile: document.origin_ca_file,
     basicAuthFile: document.basic_auth_file,
+    basicAuthVariable: more.basicAuthVariable,
     remotePort: document.remote_port,
     proxyProtocol: document.proxy_protocol,
     clientCaFile: document.client_ca_file,
     endToEnd: document.end_to_end,
-    acmeDirectory: document.acme_directory,
+    acmeDirectory: more.acmeDirectory ?? document.acme_directory,
     acmeEmail: document.acme_email,
     listing: document.listing,
     dotfiles: document.dotfiles,

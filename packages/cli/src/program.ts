@@ -3,7 +3,7 @@ import { PortholeError } from '@porthole/agent';
 import { Command, CommanderError, Option } from 'commander';
 import type { SharedFlags, TunnelFlags } from './flags.ts';
 import type { TunnelKind } from './settings/config-schema.ts';
-import { optionRow, optionsOf, sharedOptions, type OptionName } from './settings/options.ts';
+import { flagHelp, optionRow, optionsOf, sharedOptions, type OptionName } from './settings/options.ts';
 import type { World } from './world.ts';
 
 const PLACE_HELP = 'a port, host:port, [::1]:port or unix:/path';
@@ -73,7 +73,8 @@ function addTunnelCommands(program: Command, world: World, done: (work: Promise<
 
 function addOtherCommands(program: Command, world: World, done: (work: Promise<number>) => Promise<void>): void {
   const login = program.command('login <relay-url>').description('check a token with a relay and store it');
-  login.option('--token-stdin', 'read the token from standard input').action(async (relay: string) => {
+  for (const name of optionsOf('login')) login.addOption(optionOf(name));
+  login.action(async (relay: string) => {
     const { runLogin } = await import('./commands/login.ts');
     await done(runLogin(relay, login.optsWithGlobals<SharedFlags & { tokenStdin?: boolean }>(), world));
   });
@@ -109,10 +110,8 @@ function optionOf(name: OptionName): Option {
     row.default === undefined ? '' : `default: ${row.default}`,
     row.env === undefined ? '' : `env: ${row.env}`,
   ].filter((text) => text !== '');
-  const help =
-    row.flag?.startsWith('--no-') === true
-      ? `do not ${row.help}`
-      : `${row.help}${extra.length === 0 ? '' : ` (${extra.join(', ')})`}`;
+  const isSwitchedOff = row.flag?.startsWith('--no-') === true;
+  const help = `${flagHelp(row)}${extra.length === 0 || isSwitchedOff ? '' : ` (${extra.join(', ')})`}`;
   const option = new Option(row.flag ?? `--${name}`, help);
   if (row.repeats === true)
     option.argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]);

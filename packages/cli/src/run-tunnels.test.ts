@@ -245,7 +245,7 @@ describe('plans', () => {
     [
       'a credential without colon',
       () => planTunnel('http', '1', { basicAuth: 'user' }, { folder, home: folder }),
-      'USAGE',
+      'BASIC_AUTH_INVALID',
     ],
     [
       'a password where nothing is looked at',

@@ -69,8 +69,8 @@ function parentChannel(): ParentChannel | undefined {
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const gone = new Promise<never>((_resolve, reject) => {
-    lines.once('SIGINT', () => reject(new PortholeError('USAGE', 'stopped; nothing was written')));
-    lines.once('close', () => reject(new PortholeError('USAGE', 'no answer; nothing was written')));
+    lines.once('SIGINT', () => reject(new PortholeError('NOT_ANSWERED', 'stopped')));
+    lines.once('close', () => reject(new PortholeError('NOT_ANSWERED', 'the input ended')));
   });
   try {
     return await Promise.race([lines.question(question), gone]);

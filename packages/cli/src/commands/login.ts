@@ -50,7 +50,7 @@ async function readAll(stdin: InputStream): Promise<string> {
   for await (const chunk of stdin) {
     text += String(chunk);
     if (text.length > MAX_TOKEN_BYTES)
-      throw new PortholeError('CONFIG_INVALID', 'standard input holds more than a token');
+      throw new PortholeError('TOKEN_MALFORMED', 'standard input holds more than a token');
   }
   return text;
 }
@@ -58,6 +58,6 @@ async function readAll(stdin: InputStream): Promise<string> {
 async function prompt(relay: string): Promise<string> {
   const { isCancel, password } = await import('@clack/prompts');
   const answer = await password({ message: `Token for ${relay}` });
-  if (isCancel(answer)) throw new PortholeError('USAGE', 'no token was given');
+  if (isCancel(answer)) throw new PortholeError('TOKEN_MALFORMED', 'none was given');
   return answer;
 }

@@ -8,9 +8,9 @@ export async function runLogout(relayText: string | undefined, flags: SharedFlag
   const { credentials } = surroundings(world);
   const named = relayText ?? flags.relay;
   const relay = named === undefined ? credentials.last() : parseRelayUrl(named);
-  if (relay === undefined) throw new PortholeError('USAGE', 'there is no stored token');
+  if (relay === undefined) throw new PortholeError('NOT_LOGGED_IN');
   if (!credentials.forget(relay))
-    throw new PortholeError('USAGE', `there is no stored token for ${relay}${knownText(credentials.relays())}`);
+    throw new PortholeError('NOT_LOGGED_IN', `${relay}${knownText(credentials.relays())}`);
   const line = flags.json === true ? JSON.stringify({ event: 'logout', relay }) : `Forgot the token for ${relay}.`;
   await printLines(world.stdout, [line]);
   return 0;

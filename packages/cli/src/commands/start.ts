@@ -4,7 +4,7 @@ import { planFromConfig } from '../plan.ts';
 import { chooseRelay, DEFAULT_CONFIG_NAME, loadConfig } from '../settings/relay-choice.ts';
 import { surroundings, type World } from '../world.ts';
 import type { TunnelFlags } from '../flags.ts';
-import { runPlans } from './tunnel.ts';
+import { environmentWish, runPlans } from './tunnel.ts';
 
 export async function runStartCommand(names: readonly string[], flags: TunnelFlags, world: World): Promise<number> {
   const around = surroundings(world);
@@ -14,6 +14,6 @@ export async function runStartCommand(names: readonly string[], flags: TunnelFla
       'FILE_UNREADABLE',
       `there is no ${DEFAULT_CONFIG_NAME} in ${world.cwd}; write one, or name another with --config`,
     );
-  const plans = planFromConfig(config, names, world.home);
+  const plans = planFromConfig(config, names, world.home, environmentWish(world));
   return runPlans(plans, chooseRelay(flags, config, around), flags, world);
 }

@@ -1,11 +1,11 @@
 /** `porthole http`, `tcp` and `serve`: one tunnel from the command line. */
 import type { TunnelFlags } from '../flags.ts';
-import { planTunnel, type TunnelPlan } from '../plan.ts';
+import { type EnvironmentWish, planTunnel, type TunnelPlan } from '../plan.ts';
 import { runTunnels } from '../run-tunnels.ts';
 import { isLive } from '../output/output.ts';
 import type { TunnelKind } from '../settings/config-schema.ts';
 import { OPTIONS } from '../settings/options.ts';
-import { chooseRelayOutsideFile, type RelayChoice } from '../settings/relay-choice.ts';
+import { chooseRelayOutsideFile, environment, type RelayChoice } from '../settings/relay-choice.ts';
 import { certificateFolderOf, eventOutput, statusFolderOf, surroundings, type World } from '../world.ts';
 
 export async function runTunnelCommand(
@@ -15,13 +15,17 @@ export async function runTunnelCommand(
   world: World,
 ): Promise<number> {
   const around = surroundings(world);
-  const fromEnvironment = world.env[OPTIONS.basicAuth.env];
-  const basicAuth =
-    kind === 'tcp' || kind === 'tls'
-      ? undefined
-      : (flags.basicAuth ?? (flags.basicAuthFile === undefined ? fromEnvironment : undefined));
-  const plan = planTunnel(kind, target, { ...flags, basicAuth }, { folder: world.cwd, home: world.home });
+  const { basicAuthVariable, acmeDirectory } = environmentWish(world);
+  const wish = { ...flags, basicAuthVariable, acmeDirectory: flags.acmeDirectory ?? acmeDirectory };
+  const plan = planTunnel(kind, target, wish, { folder: world.cwd, home: world.home });
   return runPlans([plan], chooseRelayOutsideFile(flags, around), flags, world);
+}
+
+export function environmentWish({ env }: Pick<World, 'env'>): EnvironmentWish {
+  return {
+    basicAuthVariable: environment(env, OPTIONS.basicAuth.env),
+    acmeDirectory: environment(env, OPTIONS.acmeDirectory.env),
+  };
 }
 
 export async function runPlans(

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeResponse, type ErrorCode, type ExchangeRequest, type Stream, type StreamSink } from '@porthole/agent';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { withoutPrivileges } from '../../../../test/harness/other-user.ts';
 import { FolderOrigin, type FolderOriginOptions } from './folder-origin.ts';
 
 const MODIFIED = new Date('2024-05-06T07:08:09Z');
@@ -221,10 +222,14 @@ describe('paths', () => {
     expect((await ask('GET', '/../secret.txt', [], { dotfiles: true })).status).toBe(404);
   });
 
-  it.skipIf(process.getuid?.() === 0)('answers 403 for a file that may not be read', async () => {
+  it('answers 403 for a file that may not be read', async () => {
     writeFileSync(join(root, 'locked.txt'), 'x');
     chmodSync(join(root, 'locked.txt'), 0);
-    expect((await ask('GET', '/locked.txt')).status).toBe(403);
+    chmodSync(top, 0o755);
+    await withoutPrivileges(async () => {
+      expect((await ask('GET', '/locked.txt')).status).toBe(403);
+      expect((await ask('GET', '/ten.txt')).status).toBe(200);
+    });
   });
 });
 

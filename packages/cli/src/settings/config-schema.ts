@@ -1,5 +1,12 @@
 /** What `porthole.yml` may hold. Keys are snake_case here and become camelCase in `config-file.ts`. */
-import { ORIGIN_PROTOCOLS, parseTarget, PortholeError, PROXY_VERSIONS, trustProblem } from '@porthole/agent';
+import {
+  hostHeaderProblem,
+  ORIGIN_PROTOCOLS,
+  parseTarget,
+  PortholeError,
+  PROXY_VERSIONS,
+  trustProblem,
+} from '@porthole/agent';
 import { z } from 'zod';
 import { OPTIONS, type OptionName } from './options.ts';
 import { relayUrlProblem } from './relay-url.ts';
@@ -17,6 +24,11 @@ const flag = z.boolean({ error: 'must be true or false' });
 
 const verify = text.superRefine((value, context) => {
   const problem = trustProblem({ verify: value });
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});
+
+const hostHeader = z.string({ error: 'must be text' }).superRefine((value, context) => {
+  const problem = hostHeaderProblem(value);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 });
 
@@ -58,7 +70,7 @@ const tunnelShape = {
     }),
   ),
   pool: described('pool', flag),
-  host_header: described('hostHeader', text),
+  host_header: described('hostHeader', hostHeader),
   basic_auth_file: described('basicAuthFile', text),
   origin_protocol: described(
     'originProtocol',

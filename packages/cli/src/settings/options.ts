@@ -3,7 +3,7 @@
  * wording. The parser, the file's schema and the generated page all read this table.
  */
 
-export type CommandName = 'http' | 'tcp' | 'tls' | 'serve' | 'start';
+export type CommandName = 'http' | 'tcp' | 'tls' | 'serve' | 'start' | 'login';
 
 export interface OptionRow {
   /** As commander reads it: `--name <name>`. Absent for what only the file has. */
@@ -11,6 +11,7 @@ export interface OptionRow {
   /** Key in `porthole.yml`. Absent for what only the command line has. */
   readonly key?: string;
   readonly env?: string;
+  /** What the key does, and the flag; one that begins with `--no-` does the opposite. */
   readonly help: string;
   readonly default?: string;
   /** May be given several times; a list in the file. */
@@ -62,6 +63,11 @@ export const OPTIONS = {
     commands: 'all',
   },
   json: { flag: '--json', help: 'print one JSON object per line', commands: 'all' },
+  tokenStdin: {
+    flag: '--token-stdin',
+    help: 'read the token from standard input, also where that is a terminal',
+    commands: ['login'],
+  },
   qr: {
     flag: '--qr',
     help: 'show the public address as a QR code as well',
@@ -114,7 +120,7 @@ export const OPTIONS = {
   basicAuth: {
     flag: '--basic-auth <user:password>',
     env: 'PORTHOLE_BASIC_AUTH',
-    help: 'ask visitors for a user name and password; the environment or a file keep it out of `ps`',
+    help: 'ask visitors for a user name and password; the environment or a file keep it out of `ps`; with start, the environment asks at each http and serve tunnel without a basic_auth_file',
     commands: WEB,
   },
   basicAuthFile: {
@@ -211,6 +217,17 @@ export type OptionName = keyof typeof OPTIONS;
 
 export function optionRow(name: OptionName): OptionRow {
   return OPTIONS[name];
+}
+
+/** For people who read of the flag alone. */
+export function flagHelp({ flag, help }: OptionRow): string {
+  return flag?.startsWith('--no-') === true ? `do not ${help}` : help;
+}
+
+/** For people who read of flag and key together. */
+export function rowHelp(row: OptionRow): string {
+  const isSwitchedOff = row.flag?.startsWith('--no-') === true;
+  return isSwitchedOff && row.key !== undefined ? `${row.help}; the flag switches that off` : flagHelp(row);
 }
 
 /** Options that a command takes beside those that all take. */

@@ -66,7 +66,7 @@ describe('the relay', () => {
 
   it('missing everywhere is a sentence with what to do', () => {
     expect(() => choose()).toThrowError(
-      expect.objectContaining({ code: 'CONFIG_INVALID', detail: expect.stringContaining('porthole login') }),
+      expect.objectContaining({ code: 'RELAY_MISSING', hint: expect.stringContaining('porthole login') }),
     );
   });
 
@@ -76,7 +76,7 @@ describe('the relay', () => {
 
   it('of a development file counts only when it is on this machine', () => {
     put(join(home, 'clone/data/dev-relay.json'), '{"relay":"https://evil.example"}');
-    expect(() => choose()).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+    expect(() => choose()).toThrowError(expect.objectContaining({ code: 'RELAY_MISSING' }));
   });
 });
 

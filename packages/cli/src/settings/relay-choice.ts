@@ -1,6 +1,7 @@
 /** Decides which relay a command talks to, with which token, and where both came from. */
 import { join } from 'node:path';
 import { PortholeError } from '@porthole/agent';
+import { readCertificates } from './certificates.ts';
 import type { Credentials } from './credentials.ts';
 import { findDevRelay } from './dev-relay.ts';
 import { expandPath, readIfThere, readNeeded } from './files.ts';
@@ -28,7 +29,7 @@ export interface Surroundings {
 export interface RelayChoice {
   readonly relay: string;
   readonly token: string | undefined;
-  /** Contents of the extra certificate file. */
+  /** Certificates of the extra file. */
   readonly ca: string | undefined;
   readonly logLevel: LogLevel;
   /** Worth telling when the relay was found and not named. */
@@ -47,7 +48,6 @@ export const DEFAULT_CONFIG_NAME = 'porthole.yml';
 export const MAX_TOKEN_BYTES = 64 * 1024;
 /** Far more than any relay gives out, and what fits a handshake. */
 const MAX_TOKEN_LENGTH = 1024;
-const MAX_CA_BYTES = 4 * 1024 * 1024;
 
 /** The file named by flag or environment must be there; `porthole.yml` in the working folder may. */
 export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfig | undefined {
@@ -59,7 +59,7 @@ export function loadConfig(flags: RelayFlags, around: Surroundings): LoadedConfi
 }
 
 function namedConfig(flags: RelayFlags, around: Surroundings): string | undefined {
-  return flags.config ?? environment(around, OPTIONS.config.env);
+  return flags.config ?? environment(around.env, OPTIONS.config.env);
 }
 
 /**
@@ -68,7 +68,7 @@ function namedConfig(flags: RelayFlags, around: Surroundings): string | undefine
  */
 export function chooseRelayOutsideFile(flags: RelayFlags, around: Surroundings): RelayChoice {
   if (namedConfig(flags, around) !== undefined) return chooseRelay(flags, loadConfig(flags, around), around);
-  const known = flags.relay ?? environment(around, OPTIONS.relay.env) ?? around.credentials.last();
+  const known = flags.relay ?? environment(around.env, OPTIONS.relay.env) ?? around.credentials.last();
   if (known !== undefined) return chooseRelay(flags, undefined, around);
   const config = loadConfig(flags, around);
   const choice = chooseRelay(flags, config, around);
@@ -77,7 +77,7 @@ export function chooseRelayOutsideFile(flags: RelayFlags, around: Surroundings):
     : { ...choice, note: `using the relay that ${config.file} names (${choice.relay})` };
 }
 
-/** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID. */
+/** Flags before environment before file before what login stored before the relay of `npm start`. Throws CONFIG_INVALID, RELAY_MISSING, TOKEN_MALFORMED. */
 export function chooseRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): RelayChoice {
   const found = findRelay(flags, config, around);
   return {
@@ -98,7 +98,7 @@ export function choiceFor(
   return {
     relay,
     token,
-    ca: caFile === undefined ? undefined : readNeeded(caFile, MAX_CA_BYTES),
+    ca: caFile === undefined ? undefined : readCertificates(caFile),
     logLevel: logLevelOf(flags, config, around),
     note: undefined,
   };
@@ -111,7 +111,7 @@ interface FoundRelay {
 }
 
 function findRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): FoundRelay {
-  const named = flags.relay ?? environment(around, OPTIONS.relay.env) ?? config?.document.relay;
+  const named = flags.relay ?? environment(around.env, OPTIONS.relay.env) ?? config?.document.relay;
   if (named !== undefined) return { relay: parseRelayUrl(named) };
   const last = around.credentials.last();
   if (last !== undefined) return { relay: last };
@@ -122,10 +122,7 @@ function findRelay(flags: RelayFlags, config: LoadedConfig | undefined, around: 
       token: dev.token,
       note: `using the relay that npm start runs here (${dev.relay}, from ${dev.file})`,
     };
-  throw new PortholeError(
-    'CONFIG_INVALID',
-    'no relay is configured: run `porthole login <relay-url>`, or name one with --relay or PORTHOLE_RELAY',
-  );
+  throw new PortholeError('RELAY_MISSING');
 }
 
 function findToken(
@@ -135,7 +132,7 @@ function findToken(
   found: FoundRelay,
 ): string | undefined {
   if (flags.tokenFile !== undefined) return tokenFromFile(expandPath(flags.tokenFile, around.cwd, around.home));
-  const direct = environment(around, 'PORTHOLE_TOKEN');
+  const direct = environment(around.env, 'PORTHOLE_TOKEN');
   if (direct !== undefined) return checkToken(direct, 'PORTHOLE_TOKEN');
   const file = pathOption(undefined, OPTIONS.tokenFile.env, config?.document.token_file, config, around);
   if (file !== undefined) return tokenFromFile(file);
@@ -155,15 +152,15 @@ function tokenFromFile(file: string): string {
 /** One line of printable characters; the message never repeats what it found. */
 export function checkToken(text: string, where: string): string {
   const token = text.trim();
-  if (token.length > MAX_TOKEN_LENGTH) throw new PortholeError('TOKEN_INVALID', `${where} holds more than a token`);
-  if (token === '') throw new PortholeError('CONFIG_INVALID', `${where} holds no token`);
+  if (token.length > MAX_TOKEN_LENGTH) throw new PortholeError('TOKEN_MALFORMED', `${where} holds more than a token`);
+  if (token === '') throw new PortholeError('TOKEN_MALFORMED', `${where} is empty`);
   if (!/^[\x21-\x7e]+$/.test(token))
-    throw new PortholeError('CONFIG_INVALID', `${where} holds something that is not a token`);
+    throw new PortholeError('TOKEN_MALFORMED', `${where} holds something that is not a token`);
   return token;
 }
 
 function logLevelOf(flags: RelayFlags, config: LoadedConfig | undefined, around: Surroundings): LogLevel {
-  const asked = flags.logLevel ?? environment(around, OPTIONS.logLevel.env) ?? config?.document.log_level ?? 'info';
+  const asked = flags.logLevel ?? environment(around.env, OPTIONS.logLevel.env) ?? config?.document.log_level ?? 'info';
   const level = LOG_LEVELS.find((each) => each === asked);
   if (level === undefined)
     throw new PortholeError('CONFIG_INVALID', `the log level must be one of ${LOG_LEVELS.join(', ')}`);
@@ -177,13 +174,13 @@ function pathOption(
   config: LoadedConfig | undefined,
   around: Surroundings,
 ): string | undefined {
-  const direct = flag ?? environment(around, env);
+  const direct = flag ?? environment(around.env, env);
   if (direct !== undefined) return expandPath(direct, around.cwd, around.home);
   return inFile === undefined || config === undefined ? undefined : expandPath(inFile, config.folder, around.home);
 }
 
 /** An empty variable is one that is not set: that is how people switch one off for a single command. */
-function environment(around: Surroundings, name: string): string | undefined {
-  const value = around.env[name];
+export function environment(env: Surroundings['env'], name: string): string | undefined {
+  const value = env[name];
   return value === undefined || value === '' ? undefined : value;
 }

@@ -4,9 +4,10 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PortholeError } from '@porthole/protocol';
 import { type ListenAddress, listenOptions } from '../config/config.ts';
+import { listenFailure } from '../config/listen-failure.ts';
 import { isLoopback } from '../config/loopback.ts';
+import { printListenAddress } from '../config/scalars.ts';
 import { METRICS_CONTENT_TYPE } from '../observe/metrics.ts';
 import { maySee } from './request-origin.ts';
 
@@ -55,10 +56,12 @@ export class AdminServer {
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
 
-  /** The port bound. `fd`: a socket that is bound already, instead of the address. Rejects with ADDRESS_IN_USE. */
+  /** The port bound. `fd`: a socket that is bound already, instead of the address. Rejects as `listenFailure` says. */
   async start(fd?: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(listenFailure(this.#address, cause)));
+      this.#server.once('error', (cause: NodeJS.ErrnoException) => {
+        reject(listenFailure(cause.code ?? '', `admin ${printListenAddress(this.#address)}`, cause));
+      });
       this.#server.listen(fd === undefined ? listenOptions(this.#address) : { fd }, () => {
         // Running out of file descriptors is reported here, too; the listener goes on.
         this.#server.removeAllListeners('error').on('error', (error) => this.#onError(error));
@@ -128,10 +131,4 @@ export class AdminServer {
 
 function verdict(good: string, why: string | undefined): Reply {
   return { status: why === undefined ? 200 : 503, type: TEXT, body: `${why ?? good}\n` };
-}
-
-function listenFailure({ host, port }: ListenAddress, cause: Error): PortholeError {
-  const where = `admin ${host === undefined ? '' : host}:${port}`;
-  const taken = 'code' in cause && cause.code === 'EADDRINUSE';
-  return new PortholeError('ADDRESS_IN_USE', taken ? where : `${where}: ${cause.message}`, { cause });
 }

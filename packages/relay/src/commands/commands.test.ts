@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TokenRegistry } from '../access/token-registry.ts';
 import { openStore } from '../store/open-store.ts';
+import { PidFile } from '../supervisor/pid-file.ts';
 import { runProgram } from './program.ts';
 import type { ServeWorld } from './world.ts';
 
@@ -121,13 +122,17 @@ describe('porthole-relay token', () => {
       [['add', 'ann', '--max-tunnels', 'x'], '--max-tunnels'],
       [['add', 'a b'], 'a b'],
       [['add'], 'user'],
-      [['revoke', 'nothere'], 'token list'],
     ] as const) {
       await expect(run('token', ...args)).rejects.toMatchObject({
         code: 'USAGE',
         detail: expect.stringContaining(wanted),
       });
     }
+    await expect(run('token', 'revoke', 'nothere')).rejects.toMatchObject({
+      code: 'TOKEN_NOT_FOUND',
+      detail: '"nothere"',
+      hint: expect.stringContaining('token list'),
+    });
     expect(existsSync(join(folder, 'data', 'porthole.db'))).toBe(true);
   });
 });
@@ -212,6 +217,7 @@ describe('porthole-relay serve', () => {
     for (const stop of world.stops) stop();
     expect(await served).toBe(0);
     expect(world.events.map((line) => line['event'])).toContain('no tokens');
+    expect(world.events.at(-1)).toMatchObject({ event: 'stopped' });
     await expect(fetch(`${admin}/healthz`)).rejects.toThrow();
   });
 
@@ -224,10 +230,30 @@ describe('porthole-relay serve', () => {
       code: 'ADDRESS_IN_USE',
       detail: expect.stringContaining(String(port)),
     });
-    await expect(run('serve', '--workers', '0', '--http', '127.0.0.1:0', '--admin', taken)).rejects.toMatchObject({
-      code: 'ADDRESS_IN_USE',
-    });
+    const world = new TestWorld();
+    const args = ['serve', '--workers', '0', '--http', '127.0.0.1:0', '--admin', taken];
+    await expect(runProgram(args, world)).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
+    // What did not start does not say that it stopped.
+    expect(world.events).toEqual([]);
     await new Promise((resolve) => squatter.close(resolve));
+  });
+
+  it('does not start on the data of a relay that runs, with or without workers', async () => {
+    mkdirSync(join(folder, 'data'));
+    const other = new PidFile(join(folder, 'data'));
+    other.claim(process.ppid);
+    for (const workers of ['0', '1'])
+      await expect(run('serve', ...LOCAL, '--workers', workers)).rejects.toMatchObject({
+        code: 'DATA_FOLDER_IN_USE',
+        detail: expect.stringContaining(String(process.ppid)),
+      });
+    await expect(run('reload')).rejects.toMatchObject({
+      code: 'NO_RELAY_RUNS',
+      detail: expect.stringMatching(/workers/),
+    });
+    expect(other.running()?.pid).toBe(process.ppid);
+    other.release();
+    await expect(run('reload')).rejects.toMatchObject({ code: 'NO_RELAY_RUNS', detail: join(folder, 'data') });
   });
 
   it('says that it is open when it is', async () => {

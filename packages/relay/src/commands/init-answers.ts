@@ -48,7 +48,7 @@ async function domainOf(flags: Flags, ask: Ask): Promise<string> {
   const answer = await ask(
     'Domain of the relay (tunnels get names below it), or the public IP address of this machine: ',
   );
-  if (answer.trim() === '') throw new PortholeError('USAGE', 'no domain was given; nothing was written');
+  if (answer.trim() === '') throw new PortholeError('NOT_ANSWERED', 'no domain was given');
   return answer.trim().toLowerCase();
 }
 

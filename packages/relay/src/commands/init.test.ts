@@ -157,10 +157,15 @@ describe('porthole-relay init', () => {
     expect(existsSync(join(folder, 'relay.yml'))).toBe(false);
   });
 
+  it('writes nothing when the domain is not answered, and does not call that a wrong command line', async () => {
+    await expect(run({ answers: [' '] })).rejects.toMatchObject({ code: 'NOT_ANSWERED' });
+    expect(existsSync(join(folder, 'relay.yml'))).toBe(false);
+  });
+
   it('overwrites nothing unless it is told to, and then keeps the tokens', async () => {
     await run({ flags: { domain: 'localhost' } });
     await expect(run({ flags: { domain: 'x.example.com', email: 'a@b.c' } })).rejects.toMatchObject({
-      code: 'USAGE',
+      code: 'FILE_EXISTS',
       detail: expect.stringContaining('--force'),
     });
     expect(configured().domains).toEqual(['localhost']);

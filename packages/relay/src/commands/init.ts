@@ -117,9 +117,5 @@ function writeFile(file: string, text: string, isForced: boolean): void {
 }
 
 function exists(file: string, cause?: unknown): PortholeError {
-  return new PortholeError(
-    'USAGE',
-    `${file} exists already: give another with --config, or overwrite it with --force`,
-    { cause },
-  );
+  return new PortholeError('FILE_EXISTS', `${file}: --config gives another, --force overwrites it`, { cause });
 }

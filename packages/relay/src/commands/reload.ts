@@ -8,12 +8,15 @@ import type { World } from './world.ts';
 const PATIENCE_MS = 90_000;
 const LOOK_EVERY_MS = 25;
 
-/** 0 when the new generation took over, 1 when the old one goes on. Throws USAGE when no relay runs there. */
+/** 0 when the new generation took over, 1 when the old one goes on. Throws NO_RELAY_RUNS. */
 export async function reload(flags: Flags, world: World): Promise<number> {
   const { config } = settle(flags, world);
   const pidFile = new PidFile(config.dataDir);
-  const pid = pidFile.running();
-  if (pid === undefined) throw new PortholeError('USAGE', `no relay with workers runs on ${config.dataDir}`);
+  const running = pidFile.running();
+  if (running === undefined) throw new PortholeError('NO_RELAY_RUNS', config.dataDir);
+  const { pid, canReload } = running;
+  if (!canReload)
+    throw new PortholeError('NO_RELAY_RUNS', `${config.dataDir}: process ${pid} is still starting or has no workers`);
   const before = pidFile.outcome()?.count ?? 0;
   kill(pid, 'SIGUSR2');
   const end = performance.now() + PATIENCE_MS;

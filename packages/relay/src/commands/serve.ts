@@ -4,6 +4,7 @@ import type { RelayConfig } from '../config/config.ts';
 import { createLog, type Log } from '../observe/log.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
+import { PidFile } from '../supervisor/pid-file.ts';
 import { type Listening, RunningRelay } from './running-relay.ts';
 import { type Flags, settle } from './settle.ts';
 import type { Serving } from './serving.ts';
@@ -15,14 +16,20 @@ export async function serve(flags: Flags, world: ServeWorld): Promise<number> {
   const { config } = settle(flags, world);
   const log = createLog(config.logLevel, world.logOutput);
   const store = openStore(config.dataDir, { onError: (err) => log.error({ event: 'store failed', err }) });
+  const pidFile = new PidFile(config.dataDir);
+  let isStopped = false;
   try {
+    pidFile.claim(world.pid);
     const announce = (listening: Listening): Promise<void> => sayWhere(listening, config, store, log, world);
-    if (config.workers === 0) await serveAlone({ config, store, log, world }, announce);
-    else await supervise({ config, store, log, world }, () => settle(flags, world).config, announce);
+    if (config.workers === 0) await serveAlone({ config, store, log, pidFile, world }, announce);
+    else await supervise({ config, store, log, pidFile, world }, () => settle(flags, world).config, announce);
+    isStopped = true;
     return 0;
   } finally {
     await store.close();
-    log.info({ event: 'stopped' });
+    pidFile.release();
+    // What did not start has not stopped.
+    if (isStopped) log.info({ event: 'stopped' });
     await world.logOutput.flush();
   }
 }

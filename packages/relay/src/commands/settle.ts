@@ -10,7 +10,7 @@ import type { World } from './world.ts';
 export type Flags = Readonly<Record<string, unknown>>;
 
 /** Throws FILE_UNREADABLE, CONFIG_INVALID. */
-export function settle(flags: Flags, world: World): LoadedConfig {
+export function settle(flags: Flags, world: World, warns = true): LoadedConfig {
   const named = flags['config'] ?? world.env[CONFIG_FILE_VARIABLE];
   const path = typeof named === 'string' && named !== '' ? named : undefined;
   const loaded = loadConfig({
@@ -19,7 +19,7 @@ export function settle(flags: Flags, world: World): LoadedConfig {
     flags: optionFlags(flags),
     workingDir: world.cwd,
   });
-  for (const warning of loaded.warnings) world.note(warning);
+  if (warns) for (const warning of loaded.warnings) world.note(warning);
   return loaded;
 }
 

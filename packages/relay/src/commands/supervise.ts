@@ -7,7 +7,6 @@ import { LeaseJournal } from '../routing/lease-journal.ts';
 import { type BoundSocket, bindSocket } from '../supervisor/bound-socket.ts';
 import type { PublicRole, SocketRole } from '../supervisor/channel-messages.ts';
 import { inheritedSockets } from '../supervisor/inherited-sockets.ts';
-import { PidFile } from '../supervisor/pid-file.ts';
 import { PortHandles } from '../supervisor/port-handles.ts';
 import { Registrar } from '../supervisor/registrar.ts';
 import { RelayTotals } from '../supervisor/relay-totals.ts';
@@ -28,8 +27,7 @@ export async function supervise(
   settleAgain: () => RelayConfig,
   announce: (listening: Listening) => Promise<void>,
 ): Promise<void> {
-  const { config, store, log, world } = serving;
-  const pidFile = new PidFile(config.dataDir);
+  const { config, store, log, pidFile, world } = serving;
   const inherited = inheritedSockets(world.env, world.pid);
   const sockets = await bindPublic(serving, inherited);
   const folder = openRunFolder(config.dataDir, world.pid);
@@ -58,9 +56,9 @@ export async function supervise(
     const adminPort = await admin?.start(inherited.get('admin')?.fd);
     const ready = await Promise.race([supervisor.start(), stop.first]);
     if (ready === undefined) return;
-    pidFile.write(world.pid);
-    const reloads = new Reloads(supervisor, registrar, pidFile, serving, settleAgain);
+    const reloads = new Reloads(supervisor, registrar, serving, settleAgain);
     world.onReload(() => reloads.ask());
+    pidFile.allowReload();
     // Where there is a terminal, SIGHUP says that it is gone; where there is none, it is how services are reloaded.
     world.onHangUp(() => (world.isTty ? stop.ask() : reloads.ask()));
     await announce(listeningOf(ready.listening, config, adminPort));
@@ -70,7 +68,6 @@ export async function supervise(
   } finally {
     await supervisor.kill();
     await admin?.close();
-    pidFile.remove(world.pid);
     await registrar.close();
     folder.remove();
   }
@@ -80,23 +77,15 @@ export async function supervise(
 class Reloads {
   readonly #supervisor: Supervisor;
   readonly #registrar: Registrar;
-  readonly #pidFile: PidFile;
   readonly #serving: Serving;
   readonly #settleAgain: () => RelayConfig;
   #isUnderWay = false;
   #isAskedAgain = false;
   #count = 0;
 
-  constructor(
-    supervisor: Supervisor,
-    registrar: Registrar,
-    pidFile: PidFile,
-    serving: Serving,
-    settleAgain: () => RelayConfig,
-  ) {
+  constructor(supervisor: Supervisor, registrar: Registrar, serving: Serving, settleAgain: () => RelayConfig) {
     this.#supervisor = supervisor;
     this.#registrar = registrar;
-    this.#pidFile = pidFile;
     this.#serving = serving;
     this.#settleAgain = settleAgain;
   }
@@ -112,7 +101,7 @@ class Reloads {
       this.#isAskedAgain = false;
       this.#count += 1;
       const detail = await this.#reload();
-      this.#pidFile.tell({
+      this.#serving.pidFile.tell({
         count: this.#count,
         ok: detail === undefined,
         detail: detail ?? `generation ${this.#supervisor.generation}`,
@@ -145,7 +134,7 @@ class Reloads {
 }
 
 async function bindPublic(
-  { config, log }: Serving,
+  { config, log, pidFile }: Serving,
   inherited: ReadonlyMap<SocketRole, BoundSocket>,
 ): Promise<ReadonlyMap<PublicRole, BoundSocket>> {
   const sockets = new Map<PublicRole, BoundSocket>();
@@ -153,10 +142,11 @@ async function bindPublic(
     ['http', config.http],
     ['https', config.tls?.listen],
   ];
-  const mayWait = new PidFile(config.dataDir).isLeftBehind();
   try {
     for (const [role, address] of wanted) {
-      const socket = inherited.get(role) ?? (address === undefined ? undefined : await bindPatiently(address, mayWait));
+      const socket =
+        inherited.get(role) ??
+        (address === undefined ? undefined : await bindPatiently(address, pidFile.wasLeftBehind));
       if (socket !== undefined) sockets.set(role, socket);
     }
   } catch (error) {
@@ -173,7 +163,8 @@ async function bindPatiently({ host, port }: ListenAddress, mayWait: boolean): P
     try {
       return await bindSocket(port, host);
     } catch (error) {
-      if (performance.now() > end) throw error;
+      const isTaken = error instanceof PortholeError && error.code === 'ADDRESS_IN_USE';
+      if (!isTaken || performance.now() > end) throw error;
       await new Promise((resolve) => setTimeout(resolve, BIND_AGAIN_MS));
     }
   }

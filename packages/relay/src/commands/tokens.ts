@@ -28,11 +28,7 @@ export async function listTokens(flags: Flags, world: World): Promise<void> {
 
 export async function revokeToken(id: string, flags: Flags, world: World): Promise<void> {
   const record = await withStore(flags, world, (store) => new TokenRegistry(store).revoke(id));
-  if (record === undefined)
-    throw new PortholeError(
-      'USAGE',
-      `there is no token ${JSON.stringify(id)}; \`porthole-relay token list\` shows them`,
-    );
+  if (record === undefined) throw new PortholeError('TOKEN_NOT_FOUND', JSON.stringify(id));
   world.note(`Token ${record.id} of ${record.user} is revoked; its sessions end within a second.`);
 }
 

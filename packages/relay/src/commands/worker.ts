@@ -26,7 +26,8 @@ export async function work(flags: Flags, world: ServeWorld): Promise<number> {
   world.onHangUp(() => {});
   const channel = new WorkerChannel(parent);
   try {
-    const { config } = settle(flags, world);
+    // The supervisor has warned.
+    const { config } = settle(flags, world, false);
     const start = await Promise.race([channel.begin(), channel.orphaned]);
     if (start === undefined) return 1;
     const log = withNode(createLog(config.logLevel, world.logOutput), start.node);
@@ -47,7 +48,7 @@ export async function work(flags: Flags, world: ServeWorld): Promise<number> {
 }
 
 async function run(
-  { config, store, log, world }: Serving,
+  { config, store, log, world }: Omit<Serving, 'pidFile'>,
   channel: WorkerChannel,
   start: StartMessage,
   stop: StopRequests,

@@ -103,16 +103,26 @@ describe('the configuration', () => {
     for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(8);
   });
 
-  it('points at variables that look mistyped, and not at those Kubernetes sets', () => {
+  it('points at variables that are none, with the nearest that is one, and not at those Kubernetes sets', () => {
     const environment = {
       PORTHOLE_RELAY_DOMIAN: 'x',
       PORTHOLE_RELAY_SERVICE_HOST: '10.0.0.1',
+      PORTHOLE_RELAY_SERVICE_PORT: '80',
+      PORTHOLE_RELAY_SERVICE_PORT_HTTP: '80',
+      PORTHOLE_RELAY_PORT: 'tcp://10.0.0.1:80',
       PORTHOLE_RELAY_PORT_80_TCP: 'tcp://10.0.0.1:80',
+      PORTHOLE_RELAY_PORT_80_TCP_PROTO: 'tcp',
+      PORTHOLE_RELAY_MAX_SESSIONS: '1',
+      PORTHOLE_RELAY_LIMIT_MAX_FIELDS: '1',
+      PORTHOLE_RELAY_UNHEARD_OF_ALTOGETHER: '1',
       PORTHOLE_RELAY_CONFIG: 'f',
       OTHER: '1',
     };
     expect(loadConfig({ environment, workingDir: '/' }).warnings).toEqual([
       'PORTHOLE_RELAY_DOMIAN is no option; did you mean PORTHOLE_RELAY_DOMAIN?',
+      'PORTHOLE_RELAY_MAX_SESSIONS is no option; did you mean PORTHOLE_RELAY_LIMITS_MAX_SESSIONS?',
+      'PORTHOLE_RELAY_LIMIT_MAX_FIELDS is no option; did you mean PORTHOLE_RELAY_LIMITS_MAX_FIELDS?',
+      'PORTHOLE_RELAY_UNHEARD_OF_ALTOGETHER is no option; it is ignored',
     ]);
   });
 

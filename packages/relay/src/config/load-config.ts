@@ -21,7 +21,7 @@ export interface LoadedConfig {
   readonly config: RelayConfig;
   readonly values: OptionValues;
   readonly sources: ReadonlyMap<OptionPath, Source>;
-  /** Variables that look mistyped. Not faults: Kubernetes sets `PORTHOLE_RELAY_PORT` and more by itself. */
+  /** Variables that are none of ours, with what was probably meant. */
   readonly warnings: readonly string[];
 }
 
@@ -68,16 +68,20 @@ function rawValue(
   return file?.get(path);
 }
 
+/** What Kubernetes sets for a service of the name `porthole-relay`. */
+const OF_A_SERVICE = /^(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+
 function mistypedVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set([CONFIG_FILE_VARIABLE, ...OPTION_PATHS.map(environmentName)]);
   return Object.keys(environment).flatMap((name) => {
     if (!name.startsWith('PORTHOLE_RELAY_') || known.has(name)) return [];
     const suffix = name.slice('PORTHOLE_RELAY_'.length);
-    const guess = nearest(
-      suffix,
-      OPTION_PATHS.map((path) => environmentName(path).slice('PORTHOLE_RELAY_'.length)),
-    );
-    return guess === undefined ? [] : [`${name} is no option; did you mean PORTHOLE_RELAY_${guess}?`];
+    if (OF_A_SERVICE.test(suffix)) return [];
+    const options = OPTION_PATHS.map((path) => environmentName(path).slice('PORTHOLE_RELAY_'.length));
+    // A section that was left out first: MAX_SESSIONS for LIMITS_MAX_SESSIONS.
+    const guess = options.find((option) => option.endsWith(`_${suffix}`)) ?? nearest(suffix, options);
+    const meant = guess === undefined ? 'it is ignored' : `did you mean PORTHOLE_RELAY_${guess}?`;
+    return [`${name} is no option; ${meant}`];
   });
 }
 

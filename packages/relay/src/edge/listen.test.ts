@@ -36,3 +36,18 @@ it('what goes wrong with a single connection later is told, and the listener goe
   (await accepted)[0].destroy();
   await once(visitor, 'close');
 });
+
+it.each([
+  ['EACCES', 'ADDRESS_FORBIDDEN'],
+  ['EADDRNOTAVAIL', 'ADDRESS_NOT_HERE'],
+])('%s is no other program: %s', async (systemCode, code) => {
+  const server = newServer();
+  server.listen = () => {
+    server.emit('error', Object.assign(new Error(`listen ${systemCode}`), { code: systemCode }));
+    return server;
+  };
+  await expect(listen(server, { port: 80 }, 'port 80', () => undefined)).rejects.toMatchObject({
+    code,
+    detail: `port 80: ${systemCode}`,
+  });
+});

@@ -37,7 +37,7 @@ describe('a backup', () => {
     await openStore(data).close();
     const file = join(folder, 'there');
     writeFileSync(file, 'mine');
-    expect(() => backUpStore(data, file)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    expect(() => backUpStore(data, file)).toThrow(expect.objectContaining({ code: 'FILE_EXISTS', detail: file }));
     expect(() => backUpStore(data, join(folder, 'no/such/folder'))).toThrow(
       expect.objectContaining({ code: 'FILE_UNREADABLE' }),
     );

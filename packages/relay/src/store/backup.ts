@@ -6,7 +6,7 @@ import { PortholeError } from '@porthole/protocol';
 import { STORE_FILE } from './open-store.ts';
 import { storeFailure } from './sqlite-database.ts';
 
-/** The copy is one whole file, readable by its owner only. Throws STORE_FAILED, USAGE when `file` exists. */
+/** The copy is one whole file, readable by its owner only. Throws STORE_FAILED, FILE_EXISTS. */
 export function backUpStore(dataDir: string, file: string): void {
   const source = join(dataDir, STORE_FILE);
   // Opening it would make an empty one.
@@ -32,7 +32,7 @@ function createPrivately(file: string): void {
   } catch (cause) {
     const exists = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
     throw exists
-      ? new PortholeError('USAGE', `${file} exists already; give another name`, { cause })
+      ? new PortholeError('FILE_EXISTS', file, { cause })
       : new PortholeError('FILE_UNREADABLE', `${file} cannot be written`, { cause });
   }
 }

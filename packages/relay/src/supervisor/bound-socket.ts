@@ -5,7 +5,7 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { PortholeError } from '@porthole/protocol';
+import { listenFailure } from '../config/listen-failure.ts';
 import type { ListenHandle } from '../routing/public-ports.ts';
 
 export interface BoundSocket {
@@ -29,7 +29,7 @@ type CreateHandle = (
   flags: 0,
 ) => TcpHandle | number;
 
-/** `host` undefined: every address of the machine. Rejects with ADDRESS_IN_USE. */
+/** `host` undefined: every address of the machine. Rejects with ADDRESS_IN_USE, ADDRESS_FORBIDDEN, ADDRESS_NOT_HERE. */
 export async function bindSocket(port: number, host: string | undefined): Promise<BoundSocket> {
   if (host === undefined) {
     const both = tryBind('::', port, 6);
@@ -40,7 +40,9 @@ export async function bindSocket(port: number, host: string | undefined): Promis
       host,
     );
   }
-  const { address, family } = await lookup(host);
+  const { address, family } = await lookup(host).catch((cause: NodeJS.ErrnoException) => {
+    throw listenFailure(cause.code ?? '', `${host}:${port}`, cause);
+  });
   return boundSocket(tryBind(address, port, family === 6 ? 6 : 4), port, host);
 }
 
@@ -59,7 +61,7 @@ function boundSocket(handle: TcpHandle | number, port: number, host: string | un
   if (typeof handle !== 'number') return { fd: handle.fd, handle, close: () => handle.close() };
   const name = nameOf(handle);
   const where = `${host ?? ''}:${port}`;
-  throw new PortholeError('ADDRESS_IN_USE', name === 'EADDRINUSE' ? where : `${where}: ${name}`);
+  throw listenFailure(name, where, new Error(`listen on ${where}: ${name}`));
 }
 
 function nameOf(failure: number): string {
