@@ -52,7 +52,7 @@ export class HttpDoor {
     });
   }
 
-  /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
+  /** Resolves with the address listened on. Rejects as `listen` does. */
   start(address: HttpDoorAddress): Promise<net.AddressInfo> {
     return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }

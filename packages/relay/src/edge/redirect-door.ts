@@ -48,7 +48,7 @@ export class RedirectDoor {
     });
   }
 
-  /** Rejects with ADDRESS_IN_USE. */
+  /** Rejects as `listen` does. */
   start(address: HttpDoorAddress): Promise<AddressInfo> {
     return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }

@@ -71,7 +71,7 @@ export class TcpDoor implements PublicPorts {
       await listen(server, on, `port ${port}`, this.#parts.acceptFailed);
     } catch (cause) {
       this.#servers.delete(port);
-      throw new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause });
+      throw cause instanceof PortholeError ? cause : new PortholeError('ADDRESS_IN_USE', `port ${port}`, { cause });
     }
   }
 

@@ -89,7 +89,7 @@ export class TlsDoor {
     return this.#halfOpen.size;
   }
 
-  /** Resolves with the address listened on. Rejects with ADDRESS_IN_USE. */
+  /** Resolves with the address listened on. Rejects as `listen` does. */
   start(address: HttpDoorAddress): Promise<net.AddressInfo> {
     return listen(this.#server, { ...address, backlog: BACKLOG }, `port ${address.port}`, this.#parts.acceptFailed);
   }
