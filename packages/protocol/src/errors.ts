@@ -442,6 +442,34 @@ export const ERRORS = {
     message: "The relay's store could not be written or read.",
     hint: 'Check free space and permissions of the data folder.',
   },
+  RELAY_NOT_TLS: {
+    wire: 168,
+    retryable: true,
+    exit: 1,
+    message: 'The relay does not speak TLS at this address.',
+    hint: 'Use http:// in its URL, or the port on which it speaks TLS; the agent keeps trying.',
+  },
+  RELAY_NOT_TRUSTED: {
+    wire: 169,
+    retryable: true,
+    exit: 1,
+    message: 'The certificate of the relay is not trusted here.',
+    hint: 'Name its authority with --ca-file if that is one of your own; if not, `porthole doctor` shows the certificate, and the operator puts it right.',
+  },
+  PROXY_FAILED: {
+    wire: 170,
+    retryable: true,
+    exit: 1,
+    message: 'The HTTP proxy on the way to the relay does not lead there.',
+    hint: 'Correct HTTPS_PROXY or HTTP_PROXY, or name the relay in NO_PROXY; the agent keeps trying.',
+  },
+  RELAY_STOPPING: {
+    wire: 171,
+    retryable: true,
+    exit: 1,
+    message: 'The relay is stopping.',
+    hint: 'Nothing to do if it is only being restarted: the agent goes back to it by itself.',
+  },
 
   // Certificates and the bytes before TLS, 200 to 219.
   ACME_UNREACHABLE: {
