@@ -5,6 +5,7 @@ import { PortholeError } from '@porthole/protocol';
 import { readMemory, tapSecureSocket, TappedSocket } from '@porthole/protocol/node';
 import { readResponseHead } from './response-head-wait.ts';
 import type { ProxyRoute } from './proxy-route.ts';
+import { isDistrust, isNoTls, systemCode, tlsFault } from './tls-fault.ts';
 
 export interface RelayAddress {
   readonly secure: boolean;
@@ -130,35 +131,9 @@ function proxyFailure(proxy: ProxyRoute, cause: unknown): PortholeError {
 }
 
 function relayFailure(relay: RelayAddress, cause: unknown): PortholeError {
-  const code = systemCode(cause);
-  if (NO_TLS.has(code)) return new PortholeError('RELAY_NOT_TLS', shown(relay), { cause });
-  const isDistrust = isAboutCertificate(code);
+  if (isNoTls(cause)) return new PortholeError('RELAY_NOT_TLS', shown(relay), { cause });
   const detail = `${shown(relay)}: ${reasonOf(cause)}`;
-  return new PortholeError(isDistrust ? 'RELAY_NOT_TRUSTED' : 'RELAY_UNREACHABLE', detail, { cause });
-}
-
-/** What OpenSSL says of an answer that is not TLS. */
-const NO_TLS: ReadonlySet<string> = new Set([
-  'ERR_SSL_WRONG_VERSION_NUMBER',
-  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
-  'ERR_SSL_UNKNOWN_PROTOCOL',
-  'ERR_SSL_HTTP_REQUEST',
-]);
-
-/** In words; what Node says of these speaks of options of Node. */
-const UNKNOWN_AUTHORITY = 'its certificate is of an authority that is not known here';
-const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet, or the clock of this machine is wrong',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself',
-  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
-  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
-};
-
-function isAboutCertificate(code: string): boolean {
-  return /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|INVALID_CA$|INVALID_PURPOSE$)/.test(code);
+  return new PortholeError(isDistrust(cause) ? 'RELAY_NOT_TRUSTED' : 'RELAY_UNREACHABLE', detail, { cause });
 }
 
 /** Of several addresses tried, Node puts the reasons into an AggregateError whose own message is empty. */
@@ -166,18 +141,7 @@ export function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join('; ');
   if (cause instanceof PortholeError) return cause.detail === '' ? cause.message : cause.detail;
   if (!(cause instanceof Error)) return String(cause);
-  if (cause.name === 'TimeoutError') return 'no answer in time';
-  const code = systemCode(cause);
-  const fault = CERTIFICATE_FAULTS[code];
-  if (fault !== undefined) return `${fault} (${code})`;
-  // OpenSSL's messages name its source files; what there is to know is in `reason`.
-  const short = 'reason' in cause && typeof cause.reason === 'string' ? cause.reason : cause.message;
-  if (code.startsWith('ERR_TLS_CERT_')) return `its certificate is for other names (${short})`;
-  return code.startsWith('ERR_SSL_') || code === 'EPROTO' ? `TLS: ${short}` : cause.message;
-}
-
-function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return cause.name === 'TimeoutError' ? 'no answer in time' : (tlsFault(cause) ?? cause.message);
 }
 
 const LOCAL_FAILURES: ReadonlySet<string> = new Set([

@@ -14,6 +14,8 @@ export { openRelayLink, type RelayLinkOptions } from './open-relay-link.ts';
 export type { LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
 export { ORIGIN_PROTOCOLS, originFor, type OriginOptions, type OriginProtocol } from './origin-for.ts';
 export type { Origin } from './origin.ts';
+export { type OnOriginFailed, type OriginFailure, OriginFailures } from './origin-failures.ts';
+export { RepeatFold, type RepeatPauses, type Repeats } from './repeat-fold.ts';
 export { type OriginTrust, trustProblem } from './origin-trust.ts';
 export { PROXY_VERSIONS, type ProxyVersion } from './proxy-header.ts';
 export { VisitorServer } from './visitor-server.ts';
