@@ -11,7 +11,7 @@ export type { FetchHandler } from './fetch-origin.ts';
 export type { HostHeader } from './host-rewriting.ts';
 export type { ProxySettings } from './proxy-route.ts';
 export { openRelayLink, type RelayLinkOptions } from './open-relay-link.ts';
-export type { LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
+export type { ConnectedInfo, LinkedTunnel, LinkEvents, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
 export { ORIGIN_PROTOCOLS, originFor, type OriginOptions, type OriginProtocol } from './origin-for.ts';
 export type { Origin } from './origin.ts';
 export { type OnOriginFailed, type OriginFailure, OriginFailures } from './origin-failures.ts';

@@ -28,7 +28,7 @@ export class OriginFailures {
 
   readonly note: OnOriginFailed = (reason) => {
     if (NOT_ITS_OWN.has(reason.code)) return;
-    const repeats = this.#fold.note(reason);
-    if (repeats !== undefined) this.#tell({ reason, times: repeats.times });
+    const { isDue, times } = this.#fold.note(reason);
+    if (isDue) this.#tell({ reason, times });
   };
 }

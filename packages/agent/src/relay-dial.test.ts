@@ -264,7 +264,7 @@ describe('through an HTTP proxy', () => {
       const error = await failure(relayDial({ relay, proxy: { httpProxy: `${scheme}://user:secret@${host}` } })());
       expect(error.code).toBe('PROXY_FAILED');
       expect(error.message).toBe(
-        `The HTTP proxy on the way to the relay does not lead there. (${scheme}://${host}: connect ECONNREFUSED ${host})`,
+        `The HTTP proxy on the way to the relay could not be used. (${scheme}://${host}: connect ECONNREFUSED ${host})`,
       );
       expect(error.hint).toMatch(/HTTPS_PROXY.*NO_PROXY/);
     },

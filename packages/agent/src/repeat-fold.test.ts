@@ -15,8 +15,8 @@ beforeEach(() => {
 function tellingsWithin(seconds: number): number[][] {
   const told: number[][] = [];
   for (let second = 0; second < seconds; second++, nowMs += 1_000) {
-    const repeats = fold.note(refused);
-    if (repeats !== undefined) told.push([second, repeats.times, repeats.inAll]);
+    const { isDue, times, inAll } = fold.note(refused);
+    if (isDue) told.push([second, times, inAll]);
   }
   return told;
 }
@@ -35,27 +35,26 @@ describe('a trouble that repeats itself', () => {
 
   it('is a new one after a minute without it, and at once when it is said to be over', () => {
     tellingsWithin(5);
-    expect(fold.note(refused)).toBeUndefined();
+    expect(fold.note(refused).isDue).toBe(false);
     nowMs += 60_001;
-    expect(fold.note(refused)).toEqual({ times: 1, inAll: 1 });
-    expect(fold.note(refused)).toBeUndefined();
+    expect(fold.note(refused)).toEqual({ isDue: true, times: 1, inAll: 1 });
+    expect(fold.note(refused).isDue).toBe(false);
     fold.clear();
-    expect(fold.note(refused)).toEqual({ times: 1, inAll: 1 });
+    expect(fold.note(refused)).toEqual({ isDue: true, times: 1, inAll: 1 });
   });
 
   it('does not hide another, by code or by detail', () => {
-    expect(fold.note(refused)).toBeDefined();
-    expect(fold.note(new PortholeError('ORIGIN_REFUSED', '[::1]:1: ECONNREFUSED'))).toBeDefined();
-    expect(fold.note(new PortholeError('ORIGIN_TIMEOUT', refused.detail))).toBeDefined();
-    expect(fold.note(refused)).toBeUndefined();
+    expect(fold.note(refused).isDue).toBe(true);
+    expect(fold.note(new PortholeError('ORIGIN_REFUSED', '[::1]:1: ECONNREFUSED')).isDue).toBe(true);
+    expect(fold.note(new PortholeError('ORIGIN_TIMEOUT', refused.detail)).isDue).toBe(true);
+    expect(fold.note(refused).isDue).toBe(false);
   });
 
   it('whose detail is another each time is told a bounded number of times, and remembered in bounded memory', () => {
     let told = 0;
-    for (let i = 0; i < 10_000; i++)
-      if (fold.note(new PortholeError('ORIGIN_CLOSED', `case ${i}`)) !== undefined) told += 1;
+    for (let i = 0; i < 10_000; i++) if (fold.note(new PortholeError('ORIGIN_CLOSED', `case ${i}`)).isDue) told += 1;
     expect(told).toBe(33);
     nowMs += 60_001;
-    expect(fold.note(new PortholeError('ORIGIN_CLOSED', 'another case'))).toEqual({ times: 1, inAll: 1 });
+    expect(fold.note(new PortholeError('ORIGIN_CLOSED', 'another case'))).toEqual({ isDue: true, times: 1, inAll: 1 });
   });
 });

@@ -10,6 +10,8 @@ export interface RepeatPauses {
 }
 
 export interface Repeats {
+  /** Whether it is time to tell it. */
+  readonly isDue: boolean;
   /** Since it was told last, this time included. */
   readonly times: number;
   /** Since it began. */
@@ -39,19 +41,19 @@ export class RepeatFold {
     this.#now = now;
   }
 
-  /** Undefined when it is not to be told this time. */
-  note({ code, detail }: PortholeError): Repeats | undefined {
+  /** It has happened again. */
+  note({ code, detail }: PortholeError): Repeats {
     const now = this.#now();
     const trouble = this.#find(`${code} ${detail}`, code, now);
     trouble.times += 1;
     trouble.inAll += 1;
     trouble.lastAt = now;
-    if (now < trouble.dueAt) return undefined;
     const { times, inAll } = trouble;
+    if (now < trouble.dueAt) return { isDue: false, times, inAll };
     trouble.times = 0;
     trouble.dueAt = now + trouble.pauseMs;
     trouble.pauseMs = Math.min(trouble.pauseMs * this.#pauses.growth, this.#pauses.capMs);
-    return { times, inAll };
+    return { isDue: true, times, inAll };
   }
 
   /** It is over: whatever comes is told at once. */

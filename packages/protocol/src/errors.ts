@@ -460,7 +460,7 @@ export const ERRORS = {
     wire: 170,
     retryable: true,
     exit: 1,
-    message: 'The HTTP proxy on the way to the relay does not lead there.',
+    message: 'The HTTP proxy on the way to the relay could not be used.',
     hint: 'Correct HTTPS_PROXY or HTTP_PROXY, or name the relay in NO_PROXY; the agent keeps trying.',
   },
   RELAY_STOPPING: {
