@@ -136,15 +136,28 @@ describe('--json', () => {
     });
   });
 
-  it('goes on carrying traffic when nobody reads its standard output', async () => {
+  it('goes on carrying traffic when nobody reads its standard output, and says later how much it left out', async () => {
     const agent = launchAgent(options({ name: 'unread', stdout: 'unread', args: ['--log-level', 'debug'] }));
     const url = relay.urlOf('unread');
-    await until('the tunnel stands', async () => (await askOnce(url, getRequest(url, '/size/4'))).status === 200);
+    // With a line of more than 200 bytes for each, far more than pipe and agent hold together.
+    const path = `/size/4/${'x'.repeat(180)}`;
+    await until('the tunnel stands', async () => (await askOnce(url, getRequest(url, path))).status === 200);
     await using visitor = await connectVisitor(url);
-    for (let i = 0; i < 3000; i++) {
-      await visitor.send(getRequest(url, `/size/4?${i}`));
+    for (let i = 0; i < 4000; i++) {
+      await visitor.send(getRequest(url, `${path}?${i}`));
       expect((await readAnswer(visitor)).status).toBe(200);
     }
+    let said = '';
+    agent.program.child.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until('what was left out is told', async () => {
+      await works(url);
+      return said.includes('"event":"dropped"');
+    });
+    const lines = said.split('\n').slice(0, -1);
+    const exchanges = lines.filter((line) => line.startsWith('{"event":"exchange"')).length;
+    const [dropped] = lines.flatMap((line) => /^{"event":"dropped","count":(\d+)}$/.exec(line)?.[1] ?? []);
+    expect(exchanges).toBeGreaterThan(1_000);
+    expect(exchanges + Number(dropped)).toBeGreaterThanOrEqual(4_000);
     await agent.close();
   });
 
@@ -157,6 +170,51 @@ describe('--json', () => {
     await until('service is back', async () => (await askOnce(url, getRequest(url, '/size/4'))).status === 200, 20_000);
     expect(agent.program.exit).toBeUndefined();
     await agent.close();
+  });
+});
+
+describe('the log level', () => {
+  const asked: readonly [string, Partial<AgentOptions>][] = [
+    ['the flag', { args: ['--log-level', 'LEVEL'] }],
+    ['the environment', { env: { PORTHOLE_LOG_LEVEL: 'LEVEL' } }],
+    ['the file', { args: ['--config', 'FILE'] }],
+    ['the flag before the environment', { args: ['--log-level', 'LEVEL'], env: { PORTHOLE_LOG_LEVEL: 'info' } }],
+  ];
+  const withLevel = ({ args = [], env = {} }: Partial<AgentOptions>, level: string): Partial<AgentOptions> => {
+    const file = home.write(`${level}.yml`, `log_level: ${level}\n`);
+    const put = (text: string): string => text.replace('LEVEL', level).replace('FILE', file);
+    return { args: args.map(put), env: Object.fromEntries(Object.entries(env).map(([key, text]) => [key, put(text)])) };
+  };
+
+  it.each(asked)('by %s: debug tells of the carrier and of each exchange, but of no query', async (_what, how) => {
+    await using agent = await startAgent(options(withLevel(how, 'debug')));
+    const url = await agent.url();
+    await askOnce(url, getRequest(url, '/size/4?key=canary-query'));
+    expect(await agent.event('exchange')).toEqual({
+      event: 'exchange',
+      method: 'GET',
+      path: '/size/4',
+      status: 200,
+      ms: expect.any(Number),
+    });
+    expect(await agent.event('connected')).toMatchObject({
+      carrier: 'upgrade',
+      resumed: false,
+      relay_software: expect.stringContaining('porthole-relay/'),
+    });
+    expect(agent.program.lines.join()).not.toContain('canary-query');
+  });
+
+  it.each(asked)('by %s: error tells the address, and nothing of an outage', async (_what, how) => {
+    await using short = await startRelay();
+    const shortToken = await short.addToken('ada');
+    await using agent = await startAgent(
+      options({ relayUrl: short.url, token: shortToken, name: 'quiet', ...withLevel(how, 'error') }),
+    );
+    await short.restart();
+    const url = short.urlOf('quiet');
+    await until('service is back', async () => (await askOnce(url, getRequest(url, '/size/4'))).status === 200, 20_000);
+    expect(agent.events.map(({ event }) => event)).toEqual(['tunnel']);
   });
 });
 
@@ -181,12 +239,26 @@ describe.concurrent('targets', () => {
     }
   });
 
-  it('that nobody serves name both attempts in the answer or the log', async () => {
-    await using agent = await startAgent(options({ target: await refusingPort() }));
+  it('that nobody serves name both attempts in what the agent says, and keep them from the visitor', async () => {
+    const port = await refusingPort();
+    const both = `127.0.0.1:${port}: ECONNREFUSED; [::1]:${port}: ECONNREFUSED`;
+    await using agent = await startAgent(options({ target: port }));
     const url = await agent.url();
-    expect((await askOnce(url, getRequest(url), { deadlineMs: 25_000 })).field('porthole-error')).toBe(
-      'ORIGIN_REFUSED',
-    );
+    const asked = askOnce(url, getRequest(url), { deadlineMs: 25_000 });
+    // While the visitor still waits.
+    expect(await agent.event('origin_failed')).toEqual({
+      event: 'origin_failed',
+      code: 'ORIGIN_REFUSED',
+      message: `The local service refused the connection. (${both}; requests wait for it)`,
+      hint: expect.stringContaining('Start the service'),
+      times: 1,
+      target: `http://localhost:${port}`,
+    });
+    const answer = await asked;
+    expect(answer.field('porthole-error')).toBe('ORIGIN_REFUSED');
+    expect(answer.head + answer.body.toString()).not.toContain('ECONNREFUSED');
+    const last = await agent.event('origin_failed', ({ message }) => String(message).includes('waited 10000 ms'));
+    expect(last['message']).toContain(both);
   });
 
   it('of a file run together over one session', async () => {

@@ -113,7 +113,8 @@ describe.skipIf(missing('squid', 'openssl'))('an agent behind squid', () => {
     for (const proxy of [`http://127.0.0.1:${port}`, `http://agent:canary-secret@127.0.0.1:${port}`]) {
       await using agent = launchAgent({ relayUrl: relay.url, token, target: origin.port, env: { http_proxy: proxy } });
       const interrupted = await agent.event('interrupted');
-      expect(JSON.stringify(interrupted)).toMatch(/407|proxy/i);
+      expect(interrupted.code).toBe('PROXY_FAILED');
+      expect(interrupted['message']).toMatch(/HTTP proxy .* answered 407 .*user name and password/);
       expect(agent.program.exit).toBeUndefined();
       expect(agent.program.tail()).not.toContain('canary-secret');
     }
@@ -138,10 +139,14 @@ describe('NO_PROXY', () => {
       relayUrl: relay.url,
       token,
       target: origin.port,
-      env: { HTTP_PROXY: `http://127.0.0.1:${deadPort}` },
+      env: { HTTP_PROXY: `http://agent:canary-secret@127.0.0.1:${deadPort}` },
     });
-    const interrupted = await agent.event('interrupted');
-    expect(interrupted['message']).toContain(`127.0.0.1:${deadPort}`);
+    const { code, message, hint } = await agent.event('interrupted');
+    expect(code).toBe('PROXY_FAILED');
+    expect(message).toMatch(new RegExp(`proxy .*http://127\\.0\\.0\\.1:${deadPort}: .*ECONNREFUSED`));
+    expect(message).not.toContain(`127.0.0.1:${relay.port}`);
+    expect(hint).toContain('NO_PROXY');
+    expect(agent.program.tail()).not.toContain('canary-secret');
   });
 });
 

@@ -109,10 +109,23 @@ describe('tokens', () => {
     const url = relay.urlOf((await agent.event('tunnel')).name ?? '');
     const page = await askOnce(url, getRequest(url, '/headers'));
     const missing = await askOnce(relay.urlOf('nobody'), getRequest(relay.urlOf('nobody'), '/'));
+    // What debug adds: who was connected to, how, and each exchange.
+    await agent.event('connected');
+    await agent.event('exchange', ({ path }) => path === '/headers');
+    const fatal = launchAgent({
+      relayUrl: relay.url,
+      kind: 'serve',
+      target: '/nowhere',
+      args: ['--token-file', tokenFile(canary), '--log-level', 'debug'],
+    });
+    expect((await within('the agent ends', fatal.program.exited)).code).toBe(2);
+    await fatal.close();
+    expect(fatal.program.errorLines.join('\n')).toContain('    at ');
     const places = {
       'agent command line': commandLine(agent.pid),
       'relay command line': commandLine(relay.pid),
       'agent output': [...agent.program.lines, ...agent.program.errorLines].join('\n'),
+      'agent output with a stack': [...fatal.program.lines, ...fatal.program.errorLines].join('\n'),
       'relay output': [...relay.program.lines, ...relay.program.errorLines].join('\n'),
       'what the origin saw': page.head + page.body.toString(),
       'error page': missing.head + missing.body.toString(),

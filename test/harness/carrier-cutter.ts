@@ -61,6 +61,7 @@ export class CarrierCutter {
     | undefined;
   #waiting: Socket[] = [];
   #refusing = false;
+  #refusals = 0;
 
   constructor(options: CutterOptions) {
     this.#options = options;
@@ -80,6 +81,11 @@ export class CarrierCutter {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Dials refused so far. */
+  get refusals(): number {
+    return this.#refusals;
   }
 
   /** Links that stand just now. */
@@ -186,6 +192,7 @@ export class CarrierCutter {
     this.#own(socket);
     this.events.emit('accepted');
     if (this.#refusing) {
+      this.#refusals += 1;
       socket.destroy();
       return;
     }

@@ -3,6 +3,9 @@ import { type ClaimedMessage, PortholeError } from '@porthole/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Agent } from './agent.ts';
 import { expose } from './expose.ts';
+import { exchangeRequest, FakeStream } from '../../../test/harness/fake-stream.ts';
+import { closesAtOnce, startBadOrigin } from '../../../test/harness/bad-origin.ts';
+import type { Origin } from './origin.ts';
 import type { LinkEvents, LinkedTunnel, RelayLink, TunnelClaim, TunnelEvents } from './relay-link.ts';
 
 const RELAY = 'https://relay.test';
@@ -10,7 +13,7 @@ const fetch = (): Response => new Response('ok');
 
 class FakeLink implements RelayLink {
   readonly events: LinkEvents;
-  readonly claims: { claim: TunnelClaim; events: TunnelEvents; isReleased: boolean }[] = [];
+  readonly claims: { claim: TunnelClaim; origin: Origin; events: TunnelEvents; isReleased: boolean }[] = [];
   started = 0;
   closedWith: number[] = [];
   /** Answers claims by itself. */
@@ -24,9 +27,9 @@ class FakeLink implements RelayLink {
     this.started++;
   }
 
-  openTunnel(claim: TunnelClaim, _origin: unknown, events: TunnelEvents): LinkedTunnel {
+  openTunnel(claim: TunnelClaim, origin: Origin, events: TunnelEvents): LinkedTunnel {
     const id = this.claims.length + 1;
-    const entry = { claim, events, isReleased: false };
+    const entry = { claim, origin, events, isReleased: false };
     this.claims.push(entry);
     if (this.isGenerous) setImmediate(() => events.onClaimed(claimed(id)));
     return {
@@ -171,6 +174,30 @@ describe('a tunnel', () => {
       ['closed', 'SESSION_REPLACED'],
     ]);
     expect(tunnel.url).toBe('https://other.relay.test');
+  });
+});
+
+describe('a tunnel whose origin fails', () => {
+  it('tells why, once for many, with what to do; the log hears it, too', async () => {
+    await using target = await startBadOrigin(closesAtOnce);
+    const logged: unknown[] = [];
+    const ignore = (): void => {};
+    const log = { debug: ignore, info: ignore, warn: (...line: unknown[]) => logged.push(line) };
+    const tunnel = await expose({ relay: RELAY, target: `127.0.0.1:${target.port}`, log }, openLink);
+    const told: unknown[] = [];
+    tunnel.on('originFailed', ({ reason: { code, detail, hint }, times }) => told.push([code, detail, hint, times]));
+    for (let i = 0; i < 3; i++) {
+      const stream = new FakeStream();
+      const sink = link.claims[0]?.origin.openExchange(exchangeRequest(), stream);
+      if (sink !== undefined) stream.sink = sink;
+      await stream.untilOver();
+      expect(stream.calls).toEqual(['reset ORIGIN_CLOSED']);
+    }
+    await new Promise(setImmediate);
+    const detail = 'the connection was closed';
+    expect(told).toEqual([['ORIGIN_CLOSED', detail, 'Look into the log of the local service.', 1]]);
+    expect(logged).toEqual([['origin failed', { code: 'ORIGIN_CLOSED', detail, times: 1 }]]);
+    await tunnel.close();
   });
 });
 

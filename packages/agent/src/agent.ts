@@ -4,6 +4,7 @@ import { openRelayLink, relayUrl, type RelayLinkOptions } from './open-relay-lin
 import { originOf, type ServedBy } from './served-by.ts';
 import { claimsFor, openJointTunnel, type Several } from './joint-tunnel.ts';
 import type { LinkEvents, RelayLink, TunnelClaim } from './relay-link.ts';
+import { type OriginFailure, OriginFailures } from './origin-failures.ts';
 import type { Origin } from './origin.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -76,11 +77,17 @@ export class Agent implements AsyncDisposable {
   async expose(options: TunnelOptions): Promise<Tunnel> {
     options.signal?.throwIfAborted();
     if (this.#finished !== undefined) throw this.#finished;
-    const { protocol, origin } = originOf(options);
-    const opening = new TunnelOpening(this.#link, claimsOf(protocol, options), origin, async (over, drainMs) => {
-      this.#openings.delete(over);
-      if (options.closesAgent === true) await this.close(drainMs);
-    });
+    const failures = new OriginFailures((failure) => this.#originFailed(opening, failure));
+    const { protocol, origin } = originOf(options, failures.note);
+    const opening: TunnelOpening = new TunnelOpening(
+      this.#link,
+      claimsOf(protocol, options),
+      origin,
+      async (over, drainMs) => {
+        this.#openings.delete(over);
+        if (options.closesAgent === true) await this.close(drainMs);
+      },
+    );
     this.#openings.add(opening);
     const opened = opening.opened(options.openTimeoutMs ?? OPEN_TIMEOUT_MS, () => this.#lastReason, options.signal);
     if (!this.#started) {
@@ -114,6 +121,13 @@ export class Agent implements AsyncDisposable {
     this.#lastReason = reason;
     this.#interrupted = true;
     for (const opening of this.#openings) opening.interrupted(reason, nextTryInMs);
+  }
+
+  #originFailed(opening: TunnelOpening, failure: OriginFailure): void {
+    const { code, detail } = failure.reason;
+    this.#log?.warn('origin failed', { code, detail, times: failure.times });
+    // Not from within the exchange: what a listener throws is not the visitor's.
+    setImmediate(() => opening.originFailed(failure));
   }
 
   #finish(reason: PortholeError): void {
@@ -186,6 +200,10 @@ class TunnelOpening {
   resumed(streamsKept: boolean): void {
     if (streamsKept) this.#tunnel?.emit('resumed', { streamsKept });
     else this.#owesResumed = true;
+  }
+
+  originFailed(failure: OriginFailure): void {
+    if (!this.#isOver) this.#tunnel?.emit('originFailed', failure);
   }
 
   over(reason: PortholeError | undefined): void {

@@ -16,12 +16,14 @@ import { forwardableResponseFields, forwardableTrailers, requireValidFields } fr
 import { h2Headers } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { H2Sessions } from './h2-sessions.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { Opening } from './origin-socket.ts';
 
 export interface H2Surroundings {
   readonly sessions: H2Sessions;
   readonly rewriting: HostRewriting | undefined;
   readonly secure: boolean;
+  readonly onFailed: OnOriginFailed | undefined;
   /** The origin turned out to speak something else: who takes the exchange then, if anybody. */
   insteadOf(request: ExchangeRequest, stream: Stream): StreamSink | undefined;
 }
@@ -261,6 +263,7 @@ export class H2Exchange implements StreamSink {
     if (this.#over) return;
     this.#finish()?.close(constants.NGHTTP2_CANCEL);
     this.#stream.reset(code, detail);
+    this.#around.onFailed?.(new PortholeError(code, detail));
   }
 
   #finish(): ClientHttp2Stream | undefined {

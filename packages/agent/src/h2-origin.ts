@@ -3,6 +3,7 @@ import type { ExchangeRequest, Fields, RawOpening, Stream, StreamSink } from '@p
 import { H2Exchange, type H2Surroundings } from './h2-exchange.ts';
 import { H2Sessions } from './h2-sessions.ts';
 import type { HostRewriting } from './host-rewriting.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { OriginOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 
@@ -15,6 +16,8 @@ export interface H2OriginOptions {
   readonly secure: boolean;
   /** Everything goes by HTTP/2, and nothing falls back; otherwise gRPC alone, if the origin speaks it. */
   readonly always: boolean;
+  /** Default: nobody hears. */
+  readonly onFailed?: OnOriginFailed | undefined;
 }
 
 /** How long an origin that did not speak HTTP/2 is not asked again. */
@@ -33,6 +36,7 @@ export class H2Origin implements Origin {
       sessions: this.#sessions,
       rewriting: options.rewriting,
       secure: options.secure,
+      onFailed: options.onFailed,
       insteadOf: (request, stream) => this.#insteadOf(request, stream),
     };
   }

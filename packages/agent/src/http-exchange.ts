@@ -23,6 +23,7 @@ import type { TurnQueue } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import type { ConnectionUser, OriginConnection } from './origin-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { Opening } from './origin-socket.ts';
 import { isReplayable, type RequestStarts } from './request-head.ts';
 import { RequestWriter } from './request-writer.ts';
@@ -32,6 +33,7 @@ export interface ExchangeSurroundings {
   readonly turns: TurnQueue;
   readonly starts: RequestStarts;
   readonly rewriting: HostRewriting | undefined;
+  readonly onFailed: OnOriginFailed | undefined;
 }
 
 export class HttpExchange implements StreamSink, ConnectionUser {
@@ -229,6 +231,8 @@ export class HttpExchange implements StreamSink, ConnectionUser {
     if (this.#over) return;
     this.#finish()?.destroy();
     this.#stream.reset(reason.code, reason.detail);
+    // How an upgraded connection ends is between the two who talk over it.
+    if (!this.#raw) this.#around.onFailed?.(reason);
   }
 
   /** Lets go of everything; returns the connection for the caller to release or destroy. */

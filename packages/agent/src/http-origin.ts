@@ -4,6 +4,7 @@ import { TurnQueue } from '@porthole/protocol/node';
 import type { HostRewriting } from './host-rewriting.ts';
 import { HttpExchange, type ExchangeSurroundings } from './http-exchange.ts';
 import { DEFAULT_POOL, OriginPool, type PoolSettings } from './origin-pool.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { OriginOpener } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { deafSink } from './deaf-sink.ts';
@@ -13,6 +14,8 @@ export interface HttpOriginOptions {
   readonly opener: OriginOpener;
   readonly rewriting?: HostRewriting | undefined;
   readonly pool?: Partial<PoolSettings> | undefined;
+  /** Default: nobody hears. */
+  readonly onFailed?: OnOriginFailed | undefined;
 }
 
 export class HttpOrigin implements Origin {
@@ -20,9 +23,10 @@ export class HttpOrigin implements Origin {
   readonly #around: ExchangeSurroundings;
 
   constructor(options: HttpOriginOptions) {
-    const { rewriting } = options;
+    const { rewriting, onFailed } = options;
     this.pool = new OriginPool(options.opener, { ...DEFAULT_POOL, ...options.pool });
-    this.#around = { pool: this.pool, turns: new TurnQueue(), rewriting, starts: new RequestStarts(rewriting) };
+    const starts = new RequestStarts(rewriting);
+    this.#around = { pool: this.pool, turns: new TurnQueue(), rewriting, starts, onFailed };
   }
 
   openExchange(request: ExchangeRequest, stream: Stream): StreamSink {
@@ -34,6 +38,7 @@ export class HttpOrigin implements Origin {
       const reason =
         error instanceof PortholeError ? error : new PortholeError('INTERNAL', 'opening an exchange', { cause: error });
       stream.reset(reason.code, reason.detail);
+      this.#around.onFailed?.(reason);
       return deafSink(stream);
     }
   }

@@ -178,3 +178,25 @@ describe('waiting for an origin that refuses', () => {
     expect(opener.attempts).toBe(1);
   });
 });
+
+describe('an origin that is waited for', () => {
+  it('is told of after a second, once, long before the first visitor hears of it; a short restart is not', async () => {
+    const port = await refusedPort();
+    const told: [number, PortholeError][] = [];
+    const started = performance.now();
+    const dialer = new OriginDialer(new NetOpener(parseTarget(`localhost:${port}`), SETTINGS), {
+      ...DEFAULT_WAIT,
+      onWaiting: (reason) => told.push([performance.now() - started, reason]),
+    });
+    const waiting = [opened(dialer), opened(dialer)];
+    await until('it is told', () => told.length > 0);
+    expect(told[0]?.[0]).toBeGreaterThan(900);
+    expect(told[0]?.[1]).toMatchObject({
+      code: 'ORIGIN_REFUSED',
+      detail: `127.0.0.1:${port}: ECONNREFUSED; [::1]:${port}: ECONNREFUSED; requests wait for it`,
+    });
+    await staysTrue('once', () => told.length === 1, 700);
+    await listen({ host: '127.0.0.1', port });
+    for (const outcome of await Promise.all(waiting)) expectSocket(outcome);
+  });
+});

@@ -3,6 +3,7 @@
  * two. Those who want a socket then wait, bounded in time and number, behind one prober that keeps trying.
  */
 import { PortholeError } from '@porthole/protocol';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { Opening, OriginOpener, SocketOutcome } from './origin-socket.ts';
 
 export interface WaitSettings {
@@ -10,12 +11,16 @@ export interface WaitSettings {
   readonly waitForOriginMs: number;
   /** How many wait at once. Each holds at most its stream's first window of body bytes. */
   readonly maxWaiting: number;
+  /** Told once of each time that there is waiting for more than a second, long before the first gives up. */
+  readonly onWaiting?: OnOriginFailed | undefined;
 }
 
 export const DEFAULT_WAIT: WaitSettings = { waitForOriginMs: 10_000, maxWaiting: 128 };
 
 const FIRST_PROBE_MS = 50;
 const MAX_PROBE_MS = 250;
+/** A restart that takes no longer than this is nobody's news. */
+const NEWS_MS = 1_000;
 
 interface Waiter {
   readonly done: (outcome: SocketOutcome) => void;
@@ -30,6 +35,8 @@ export class OriginDialer implements OriginOpener {
   #timer: NodeJS.Timeout | undefined;
   #probe: Opening | undefined;
   #delayMs = FIRST_PROBE_MS;
+  /** When the waiting becomes news; infinite when it has been told. */
+  #newsAt = 0;
 
   constructor(opener: OriginOpener, settings: WaitSettings = DEFAULT_WAIT) {
     this.#opener = opener;
@@ -51,6 +58,7 @@ export class OriginDialer implements OriginOpener {
           new PortholeError('ORIGIN_REFUSED', `${outcome.detail}; ${this.#waiting.size} requests wait for it already`),
         );
       waiter = { done, deadline, refusal: outcome };
+      if (this.#waiting.size === 0) this.#newsAt = performance.now() + NEWS_MS;
       this.#waiting.add(waiter);
       this.#schedule();
     });
@@ -87,9 +95,16 @@ export class OriginDialer implements OriginOpener {
       this.#probe = undefined;
       if (!isRefusal(outcome)) return this.#release(outcome);
       for (const waiter of this.#waiting) waiter.refusal = outcome;
+      this.#tellWaiting(outcome);
       this.#expire();
       this.#schedule();
     });
+  }
+
+  #tellWaiting({ code, detail }: PortholeError): void {
+    if (performance.now() < this.#newsAt) return;
+    this.#newsAt = Number.POSITIVE_INFINITY;
+    this.#settings.onWaiting?.(new PortholeError(code, `${detail}; requests wait for it`));
   }
 
   /** The first in line gets the prober's socket, the others dial for themselves. */

@@ -5,6 +5,7 @@ import { H2Origin } from './h2-origin.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { OriginDialer, DEFAULT_WAIT } from './origin-dial.ts';
 import { NetOpener } from './origin-socket.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { OriginTrust } from './origin-trust.ts';
 import type { Origin } from './origin.ts';
 import type { ProxyVersion } from './proxy-header.ts';
@@ -26,6 +27,8 @@ export interface OriginOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** Connections to the target in all; more requests queue. Default 8,192. */
   readonly maxConnections?: number | undefined;
+  /** Hears of each exchange or connection that fails at the target, and why. Default: nobody. */
+  readonly onFailed?: OnOriginFailed | undefined;
 }
 
 /**
@@ -41,17 +44,19 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export function originFor(protocol: TunnelProtocol, target: string | number, options: OriginOptions = {}): Origin {
   const parsed = parseTarget(String(target));
   const opener = dialerOf(parsed, options, ['http/1.1']);
-  if (protocol !== 'http') return new RawOrigin(opener, options.proxyProtocol);
+  if (protocol !== 'http') return new RawOrigin(opener, options.proxyProtocol, options.onFailed);
+  const { onFailed } = options;
   const rewriting = hostRewriting(options.hostHeader ?? 'preserve', parsed);
   const http1 = new HttpOrigin({
     opener,
     rewriting,
     pool: options.maxConnections === undefined ? undefined : { maxConnections: options.maxConnections },
+    onFailed,
   });
   const wanted = parsed.h2 ? 'h2' : (options.originProtocol ?? 'auto');
   if (wanted === 'http1') return http1;
   const h2Opener = dialerOf(parsed, options, ['h2', 'http/1.1']);
-  return new H2Origin({ opener: h2Opener, http1, rewriting, secure: parsed.secure, always: wanted === 'h2' });
+  return new H2Origin({ opener: h2Opener, http1, rewriting, secure: parsed.secure, always: wanted === 'h2', onFailed });
 }
 
 function dialerOf(target: OriginTarget, options: OriginOptions, alpn: readonly string[]): OriginDialer {
@@ -63,5 +68,6 @@ function dialerOf(target: OriginTarget, options: OriginOptions, alpn: readonly s
   return new OriginDialer(sockets, {
     ...DEFAULT_WAIT,
     waitForOriginMs: options.waitForOriginMs ?? DEFAULT_WAIT.waitForOriginMs,
+    onWaiting: options.onFailed,
   });
 }

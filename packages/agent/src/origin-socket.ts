@@ -6,6 +6,7 @@ import { PortholeError, type ErrorCode } from '@porthole/protocol';
 import { type ByteReader, readMemory, ReadTap, TappedSocket } from '@porthole/protocol/node';
 import { type OriginTrust, pinFailure, trustOptions } from './origin-trust.ts';
 import type { OriginTarget } from './target.ts';
+import { systemCode, tlsFault } from './tls-fault.ts';
 
 export interface OriginSocket {
   readonly socket: Duplex;
@@ -245,9 +246,5 @@ function codeOf(error: Error): ErrorCode {
 function reasonOf(error: Error): string {
   const code = systemCode(error);
   if (code === '') return error.message;
-  return /^E[A-Z]+$/.test(code) && code !== 'EPROTO' ? code : `${code} ${error.message}`;
-}
-
-function systemCode(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return tlsFault(error) ?? (/^E[A-Z]+$/.test(code) ? code : `${code} ${error.message}`);
 }

@@ -3,6 +3,7 @@ import { PortholeError, type ExchangeRequest, type RawOpening, type Stream, type
 import { toKeep, TurnQueue } from '@porthole/protocol/node';
 import { Socket } from 'node:net';
 import { deafSink } from './deaf-sink.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import { readFrom, type Opening, type OriginOpener, type OriginSocket } from './origin-socket.ts';
 import type { Origin } from './origin.ts';
 import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
@@ -12,11 +13,13 @@ export class RawOrigin implements Origin {
   readonly #opener: OriginOpener;
   readonly #turns = new TurnQueue();
   readonly #proxyVersion: ProxyVersion | undefined;
+  readonly #onFailed: OnOriginFailed | undefined;
 
   /** `proxyVersion`: each connection begins with a PROXY protocol header that says who the visitor is. */
-  constructor(opener: OriginOpener, proxyVersion?: ProxyVersion) {
+  constructor(opener: OriginOpener, proxyVersion?: ProxyVersion, onFailed?: OnOriginFailed) {
     this.#opener = opener;
     this.#proxyVersion = proxyVersion;
+    this.#onFailed = onFailed;
   }
 
   openExchange(_request: ExchangeRequest, stream: Stream): StreamSink {
@@ -28,7 +31,7 @@ export class RawOrigin implements Origin {
     const version = this.#proxyVersion;
     const first = version === undefined ? undefined : proxyHeader(version, opening);
     const visit = new RawVisit(stream, this.#turns, first);
-    visit.start(this.#opener);
+    visit.start(this.#opener, this.#onFailed);
     return visit;
   }
 
@@ -52,11 +55,14 @@ class RawVisit implements StreamSink {
     this.#writer.becomeRaw();
   }
 
-  start(opener: OriginOpener): void {
+  /** `onFailed` hears of an origin that cannot be reached; how a connection ends is between the two who talk over it. */
+  start(opener: OriginOpener, onFailed: OnOriginFailed | undefined): void {
     this.#opening = opener.open((outcome) => {
       this.#opening = undefined;
-      if (outcome instanceof PortholeError) this.#abort(outcome);
-      else this.#attach(outcome);
+      if (outcome instanceof PortholeError) {
+        this.#abort(outcome);
+        onFailed?.(outcome);
+      } else this.#attach(outcome);
     });
   }
 

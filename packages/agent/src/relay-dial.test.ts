@@ -247,10 +247,37 @@ describe('through an HTTP proxy', () => {
     const relay = await listen(server);
     const { host } = await listen(proxy('wanted').server);
     const error = await failure(relayDial({ relay, proxy: { httpProxy: `http://user:secret@${host}` } })());
-    expect(error.code).toBe('RELAY_UNREACHABLE');
+    expect(error.code).toBe('PROXY_FAILED');
     expect(error.detail).toBe(
       `the HTTP proxy http://${host} answered 407 Proxy Authentication Required to CONNECT ${relay.host} (it wants a user name and password)`,
     );
+  });
+
+  it.each(['http', 'https'])(
+    'that is not there (%s://) is named as what is not there, without its password',
+    async (scheme) => {
+      const { server } = scripted(() => SWITCH);
+      const relay = await listen(server);
+      const gone = createServer();
+      const { host } = await listen(gone);
+      await new Promise((resolve) => gone.close(resolve));
+      const error = await failure(relayDial({ relay, proxy: { httpProxy: `${scheme}://user:secret@${host}` } })());
+      expect(error.code).toBe('PROXY_FAILED');
+      expect(error.message).toBe(
+        `The HTTP proxy on the way to the relay could not be used. (${scheme}://${host}: connect ECONNREFUSED ${host})`,
+      );
+      expect(error.hint).toMatch(/HTTPS_PROXY.*NO_PROXY/);
+    },
+  );
+
+  it('that cannot get to the relay itself is not to blame', async () => {
+    const { server } = scripted(() => 'HTTP/1.1 503 Service Unavailable\r\n\r\n');
+    const { host } = await listen(server);
+    const error = await failure(
+      relayDial({ relay: new URL('http://relay.test'), proxy: { httpProxy: `http://${host}` } })(),
+    );
+    expect(error.code).toBe('RELAY_UNREACHABLE');
+    expect(error.detail).toContain(`the HTTP proxy http://${host} answered 503`);
   });
 
   it('is not used for a relay that is exempt', async () => {

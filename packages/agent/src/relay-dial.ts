@@ -37,7 +37,10 @@ export interface RelayDialOptions {
 
 export type RelayDial = (signal?: AbortSignal) => Promise<DialedCarrier>;
 
-/** Rejects with RELAY_UNREACHABLE or NOT_A_RELAY, saying what was seen. Throws CONFIG_INVALID for a proxy URL without sense. */
+/**
+ * Rejects with RELAY_UNREACHABLE, RELAY_NOT_TLS, RELAY_NOT_TRUSTED, PROXY_FAILED or NOT_A_RELAY, saying what was seen.
+ * Throws CONFIG_INVALID for a proxy URL without sense.
+ */
 export function relayDial(options: RelayDialOptions): RelayDial {
   const dialer = new RelayDialer(options);
   return (signal) => dialer.dial(signal);

@@ -6,6 +6,7 @@ import { type FetchHandler, FetchOrigin } from './fetch-origin.ts';
 import { hostRewriting, type HostHeader } from './host-rewriting.ts';
 import { HttpOrigin } from './http-origin.ts';
 import { type OriginProtocol, originFor } from './origin-for.ts';
+import type { OnOriginFailed } from './origin-failures.ts';
 import type { OriginTrust } from './origin-trust.ts';
 import type { Origin } from './origin.ts';
 import type { ProxyVersion } from './proxy-header.ts';
@@ -37,7 +38,10 @@ export interface ServedBy {
 }
 
 /** Throws TARGET_INVALID or CONFIG_INVALID. */
-export function originOf(by: ServedBy): { readonly protocol: TunnelProtocol; readonly origin: Origin } {
+export function originOf(
+  by: ServedBy,
+  onFailed: OnOriginFailed,
+): { readonly protocol: TunnelProtocol; readonly origin: Origin } {
   const given = [by.target, by.server, by.fetch, by.origin].filter((each) => each !== undefined);
   if (given.length !== 1)
     throw new PortholeError(
@@ -47,19 +51,20 @@ export function originOf(by: ServedBy): { readonly protocol: TunnelProtocol; rea
   const protocol = by.protocol ?? 'http';
   if (protocol !== 'http' && (by.server !== undefined || by.fetch !== undefined))
     throw new PortholeError('CONFIG_INVALID', 'a TCP or TLS tunnel wants a target');
-  return { protocol, origin: by.origin ?? madeOrigin(protocol, by) };
+  return { protocol, origin: by.origin ?? madeOrigin(protocol, by, onFailed) };
 }
 
-function madeOrigin(protocol: TunnelProtocol, by: ServedBy): Origin {
+function madeOrigin(protocol: TunnelProtocol, by: ServedBy, onFailed: OnOriginFailed): Origin {
   if (by.fetch !== undefined) return new FetchOrigin({ fetch: by.fetch, onError: by.onError });
   if (by.server !== undefined) {
     const rewriting = hostRewriting(by.hostHeader ?? 'preserve', parseTarget('http://localhost'));
-    return new HttpOrigin({ opener: new ServerOpener(by.server), rewriting });
+    return new HttpOrigin({ opener: new ServerOpener(by.server), rewriting, onFailed });
   }
   return originFor(protocol, by.target ?? '', {
     hostHeader: by.hostHeader,
     trust: by.originTrust,
     originProtocol: by.originProtocol,
     proxyProtocol: by.proxyProtocol,
+    onFailed,
   });
 }

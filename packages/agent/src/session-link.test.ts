@@ -100,8 +100,9 @@ describe('a relay that sends every agent away at once', () => {
       events: {
         onConnected: () => {},
         onFinished: () => {},
-        onInterrupted: ({ code }, nextTryInMs) => {
-          expect(code).toBe('GOING_AWAY');
+        onInterrupted: ({ code, message }, nextTryInMs) => {
+          // Not "this side", which would be the agent.
+          expect([code, message]).toEqual(['RELAY_STOPPING', 'The relay is stopping.']);
           if (pauses.push(nextTryInMs) === 3) resolve();
         },
       },

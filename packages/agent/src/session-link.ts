@@ -112,7 +112,7 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
   }
 
   onInterrupted(session: LinkSession, reason: PortholeError, nextTryInMs: number): void {
-    if (session === this.#current) this.#options.events.onInterrupted(reason, nextTryInMs);
+    if (session === this.#current) this.#interrupted(reason, nextTryInMs);
   }
 
   onOpen(_session: LinkSession, opening: StreamOpening, stream: Stream): StreamSink {
@@ -184,8 +184,14 @@ export class SessionLink implements RelayLink, LinkSessionEvents {
     this.#standsSince = undefined;
     const delayMs = this.#restart.next();
     // Whoever is sent away for the first time is served where it was until it has moved.
-    if (this.#leaving.size === 0 || delayMs > AT_ONCE_MS) this.#options.events.onInterrupted(reason, delayMs);
+    if (this.#leaving.size === 0 || delayMs > AT_ONCE_MS) this.#interrupted(reason, delayMs);
     this.#restartTimer = setTimeout(() => this.#startSession(), delayMs);
+  }
+
+  /** What the relay says of itself reads from here as if it were said of the agent. */
+  #interrupted(reason: PortholeError, nextTryInMs: number): void {
+    const seen = reason.code === 'GOING_AWAY' ? new PortholeError('RELAY_STOPPING', reason.detail) : reason;
+    this.#options.events.onInterrupted(seen, nextTryInMs);
   }
 
   #startSession(): void {

@@ -105,8 +105,8 @@ describe('an https:// origin', () => {
 });
 
 describe('a relay with TLS', () => {
-  async function tlsRelay(): Promise<URL> {
-    const server = createServer(identity, (socket) => {
+  async function tlsRelay(shown = certificate): Promise<URL> {
+    const server = createServer({ key: shown.keyPem, cert: shown.chainPem }, (socket) => {
       socket.once('data', () =>
         socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: porthole\r\n\r\nhi'),
       );
@@ -141,11 +141,37 @@ describe('a relay with TLS', () => {
     }
   });
 
-  it('that is not trusted is unreachable, naming the reason', async () => {
-    const error = await relayDial({ relay: await tlsRelay() })().catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(PortholeError);
-    expect(error).toMatchObject({ code: 'RELAY_UNREACHABLE' });
-    expect((error as PortholeError).detail).toMatch(/certificate/);
+  async function failure(relay: URL, ca?: string): Promise<PortholeError> {
+    const error = await relayDial({ relay, ca })().catch((reason: unknown) => reason);
+    if (!(error instanceof PortholeError)) throw new Error('no PortholeError', { cause: error });
+    // Neither the source files of OpenSSL nor the options of Node are what a person can do something about.
+    expect(error.message).not.toMatch(/routines|\.\.\/|node/i);
+    return error;
+  }
+
+  const old = { notBefore: new Date('2020-01-01'), notAfter: new Date('2020-02-01') };
+  it.each([
+    ['of an unknown authority', certificate, undefined, /of an authority that is not known here \([A-Z_]+\)$/],
+    ['for other names', authority.issue(['other.test']), authority.certificatePem, /for other names .*other\.test/],
+    ['out of date', authority.issue(['localhost'], old), authority.certificatePem, /has expired/],
+  ])('whose certificate is %s says so, and what to do', async (_what, shown, ca, why) => {
+    const relay = await tlsRelay(shown);
+    const error = await failure(relay, ca);
+    expect(error.code).toBe('RELAY_NOT_TRUSTED');
+    expect(error.detail).toMatch(new RegExp(`^${relay.host}: its certificate `));
+    expect(error.detail).toMatch(why);
+    expect(error.hint).toContain('--ca-file');
+  });
+
+  it('that does not speak TLS is told apart from one that is not there', async () => {
+    const plain = createPlainServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    });
+    const port = await listen(plain);
+    const error = await failure(new URL(`https://127.0.0.1:${port}`));
+    expect([error.code, error.detail]).toEqual(['RELAY_NOT_TLS', `127.0.0.1:${port}`]);
+    expect(error.hint).toContain('http://');
   });
 
   it('is reached by WebSocket over TLS through a proxy', async () => {

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { ClaimedMessage, PortholeError } from '@porthole/protocol';
 import type { Several } from './joint-tunnel.ts';
+import type { OriginFailure } from './origin-failures.ts';
 
 export interface TunnelEventMap {
   /** The address stands: the first time, and again when the relay had forgotten us (the URL may then be another). */
@@ -10,6 +11,11 @@ export interface TunnelEventMap {
   interrupted: [info: { readonly reason: PortholeError; readonly nextTryInMs: number }];
   /** The tunnel is back. `streamsKept`: what was under way goes on; otherwise it has ended with an error. */
   resumed: [info: { readonly streamsKept: boolean }];
+  /**
+   * The target or server failed a visitor, who was only told that it did. At once, then at most every ten seconds for the
+   * same reason. Not for `fetch`, which has `onError`.
+   */
+  originFailed: [info: OriginFailure];
   /** Over for good, once. `reason` is undefined when this side closed it. */
   closed: [info: { readonly reason: PortholeError | undefined }];
 }

@@ -1,6 +1,13 @@
 /** The one place where the command line makes links and origins of `@porthole/agent`. */
 import { getCACertificates } from 'node:tls';
-import { openRelayLink, originFor, type LinkEvents, type Origin, type RelayLink } from '@porthole/agent';
+import {
+  openRelayLink,
+  originFor,
+  type LinkEvents,
+  type OnOriginFailed,
+  type Origin,
+  type RelayLink,
+} from '@porthole/agent';
 import type { TunnelPlan } from './plan.ts';
 import type { RelayChoice } from './settings/relay-choice.ts';
 
@@ -26,11 +33,12 @@ export function relayLinkOpener(env: Environment, software: string, onFault: (ca
     });
 }
 
-export function openOrigin(plan: TunnelPlan): Origin {
+export function openOrigin(plan: TunnelPlan, onFailed: OnOriginFailed): Origin {
   return originFor(plan.spoken, plan.target, {
     proxyProtocol: plan.proxyProtocol,
     hostHeader: plan.hostHeader,
     originProtocol: plan.originProtocol,
+    onFailed,
     trust: { ...plan.originTrust, ca: withDefaults(plan.originTrust.ca) },
   });
 }

@@ -1,11 +1,26 @@
 /** What is true just now about a running command: the relay, its tunnels, how much was asked. Screen and `status` read it. */
-import { errorRow, type ErrorCode, type PortholeError, type TunnelProtocol } from '@porthole/agent';
+import {
+  type ConnectedInfo,
+  errorRow,
+  type ErrorCode,
+  type OriginFailure,
+  type PortholeError,
+  RepeatFold,
+  type TunnelProtocol,
+} from '@porthole/agent';
 import type { CliEvent } from './output/events.ts';
+import type { LogLevel } from './settings/config-schema.ts';
 
 export type RelayState =
   | { readonly state: 'connecting' }
   | { readonly state: 'connected'; readonly carrier: string; readonly rttMs: number | undefined }
-  | { readonly state: 'reconnecting'; readonly code: ErrorCode; readonly reason: string; readonly nextTryAtMs: number }
+  | {
+      readonly state: 'reconnecting';
+      readonly code: ErrorCode;
+      readonly reason: string;
+      readonly hint: string;
+      readonly nextTryAtMs: number;
+    }
   | { readonly state: 'finished' };
 
 export interface TunnelFacts {
@@ -24,7 +39,11 @@ export interface TunnelRow extends TunnelFacts {
   requests: number;
 }
 
-export type BoardListener = (event: CliEvent) => void;
+/** `level` where it is not the event's own. */
+export type BoardListener = (event: CliEvent, level?: LogLevel) => void;
+
+/** A relay that is away is told of again and again, but ever more seldom. */
+const OUTAGE_PAUSES = { firstMs: 10_000, growth: 2, capMs: 600_000 } as const;
 
 export class Board {
   readonly relay: string;
@@ -33,6 +52,7 @@ export class Board {
   readonly #listener: BoardListener;
   #relayState: RelayState = { state: 'connecting' };
   #everConnected = false;
+  readonly #outage = new RepeatFold(OUTAGE_PAUSES);
 
   constructor(relay: string, now: () => number, listener: BoardListener) {
     this.relay = relay;
@@ -50,10 +70,18 @@ export class Board {
     return row;
   }
 
-  connected(info: { readonly resumed: boolean; readonly carrier: string; readonly rttMs: number | undefined }): void {
+  connected(info: ConnectedInfo): void {
     const again = this.#everConnected;
     this.#everConnected = true;
     this.#relayState = { state: 'connected', carrier: info.carrier, rttMs: info.rttMs };
+    this.#outage.clear();
+    this.#listener({
+      event: 'connected',
+      carrier: info.carrier,
+      resumed: info.resumed,
+      ...(info.rttMs === undefined ? {} : { rtt_ms: Math.round(info.rttMs) }),
+      ...(info.relaySoftware === undefined ? {} : { relay_software: info.relaySoftware }),
+    });
     if (again) this.#listener({ event: 'resumed', new_session: !info.resumed });
   }
 
@@ -62,14 +90,26 @@ export class Board {
       state: 'reconnecting',
       code: reason.code,
       reason: reason.message,
+      hint: reason.hint,
       nextTryAtMs: this.#now() + nextTryInMs,
     };
-    this.#listener({
-      event: 'interrupted',
-      code: reason.code,
-      message: reason.message,
-      next_try_ms: Math.round(nextTryInMs),
-    });
+    const { isDue, inAll } = this.#outage.note(reason);
+    this.#listener(
+      {
+        event: 'interrupted',
+        code: reason.code,
+        message: reason.message,
+        hint: reason.hint,
+        next_try_ms: Math.round(nextTryInMs),
+        tries: inAll,
+      },
+      isDue ? 'warn' : 'debug',
+    );
+  }
+
+  originFailed(row: TunnelRow, { reason, times }: OriginFailure): void {
+    const { code, message, hint } = reason;
+    this.#listener({ event: 'origin_failed', code, message, hint, times, target: row.target, ...labelOf(row) });
   }
 
   /** Claims are made again after every lost session; only a new or changed address is news. */
@@ -107,6 +147,6 @@ export function shownUrls(urls: readonly string[]): { url: string; urls?: readon
   return urls.length > 1 ? { url, urls } : { url };
 }
 
-function labelOf(row: TunnelRow): { tunnel?: string } {
+export function labelOf(row: TunnelRow): { tunnel?: string } {
   return row.label === undefined ? {} : { tunnel: row.label };
 }

@@ -121,6 +121,14 @@ describe('a command that cannot do what is asked', () => {
     expect((await finish(['http', 'x:y:z', '--log-level', 'debug'])).err).toContain('    at ');
   });
 
+  it('shows it to those who ask in the file, unless the command line asks for less', async () => {
+    writeFileSync(join(home, 'debug.yml'), `relay: ${relay}\nlog_level: debug\ntunnels:\n  web: { serve: /nowhere }\n`);
+    const args = ['start', '--config', 'debug.yml'];
+    const { code, err } = await finish(args);
+    expect([code, err]).toEqual([2, expect.stringContaining('    at ')]);
+    expect((await finish([...args, '--log-level', 'info'])).err).not.toContain('    at ');
+  });
+
   it('passes its exit code through the launcher', async () => {
     expect((await finish(['htpp'], { launched: true })).code).toBe(2);
   });
@@ -130,7 +138,12 @@ describe('an agent without a relay', () => {
   it('keeps trying, says why, and exits with 0 when asked to stop', async () => {
     const child = launch(['http', '3000', '--relay', relay, '--json']);
     const line = await untilEvent(child, 'interrupted');
-    expect(JSON.parse(line)).toMatchObject({ event: 'interrupted', next_try_ms: expect.any(Number) });
+    expect(JSON.parse(line)).toMatchObject({
+      event: 'interrupted',
+      hint: expect.any(String),
+      next_try_ms: expect.any(Number),
+      tries: 1,
+    });
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
   });

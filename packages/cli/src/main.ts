@@ -11,11 +11,12 @@ import { plainLines } from './output/plain-lines.ts';
 import { runProgram } from './program.ts';
 import { exitCodeOf } from './run-tunnels.ts';
 import { StopRequests } from './stop-requests.ts';
-import { printLines, type World } from './world.ts';
+import { printLines, type Verbosity, type World } from './world.ts';
 
 const args = process.argv.slice(2);
 /** How long what still is open may keep the process at its end. */
 const LINGER_MS = 1000;
+const verbosity: Verbosity = { level: levelAtFirst() };
 
 /** A terminal that is stopped (Ctrl-S) would otherwise stop the traffic with it: Node writes to terminals synchronously. */
 function neverBlock(stream: NodeJS.WriteStream): void {
@@ -31,13 +32,12 @@ function packageVersion(): string {
   return typeof parsed === 'object' && parsed !== null && 'version' in parsed ? String(parsed.version) : '';
 }
 
-function wantsStacks(): boolean {
-  const at = args.indexOf('--log-level');
-  return (
-    args.includes('--log-level=debug') ||
-    (at !== -1 && args[at + 1] === 'debug') ||
-    process.env['PORTHOLE_LOG_LEVEL'] === 'debug'
-  );
+/** Until the command line and the file are read; what fails before that may have to be shown with its stack, too. */
+function levelAtFirst(): string | undefined {
+  const flag = '--log-level';
+  const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
+  if (at === -1) return process.env['PORTHOLE_LOG_LEVEL'];
+  return args[at] === flag ? args[at + 1] : args[at]?.slice(flag.length + 1);
 }
 
 /** A sentence and what to do; never a stack unless one was asked for. */
@@ -49,7 +49,7 @@ async function report(cause: unknown): Promise<number> {
   const event = errorEvent(error);
   if (args.includes('--json')) await printLines(process.stdout, [JSON.stringify(event)]);
   else await printLines(process.stderr, plainLines(event));
-  if (wantsStacks())
+  if (verbosity.level === 'debug')
     process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? (error.cause.stack ?? '') : ''}\n`);
   return exitCodeOf(error.code);
 }
@@ -81,6 +81,7 @@ async function main(): Promise<number> {
     version,
     now: () => Date.now(),
     stops,
+    verbosity,
     openOrigin,
     openLink: relayLinkOpener(process.env, `porthole/${version}`, onFault),
   };

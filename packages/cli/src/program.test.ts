@@ -55,6 +55,7 @@ function world(input = '', env: Record<string, string> = {}): World {
     temporary: home,
     uid: 1,
     pid: 1,
+    verbosity: { level: undefined },
     stdin: {
       async *[Symbol.asyncIterator]() {
         yield input;

@@ -6,13 +6,14 @@ import {
   PortholeError,
   type ClaimedMessage,
   type LinkEvents,
+  type OnOriginFailed,
   type Origin,
   type RelayLink,
   type TunnelClaim,
   type TunnelEvents,
 } from '@porthole/agent';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { CliEvent } from './output/events.ts';
+import { type CliEvent, levelOf } from './output/events.ts';
 import type { Output } from './output/output.ts';
 import { plainLines } from './output/plain-lines.ts';
 import { planTunnel, type TunnelPlan } from './plan.ts';
@@ -47,11 +48,15 @@ class FakeLink implements RelayLink {
 
 let folder: string;
 let link: FakeLink;
+/** What is told to everybody, and what to those only who look closely. */
 let events: CliEvent[];
+let closely: CliEvent[];
+/** What each origin has to call. */
+let failing: OnOriginFailed[];
 let nowMs: number;
 let stops: StopRequests;
 const output: Output = {
-  event: (event) => events.push(event),
+  event: (event, level = levelOf(event)) => void (level === 'debug' ? closely : events).push(event),
   watch() {},
   stopping() {},
   close: () => Promise.resolve(),
@@ -62,6 +67,8 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'porthole-run-'));
   link = new FakeLink();
   events = [];
+  closely = [];
+  failing = [];
   nowMs = 0;
   stops = new StopRequests(() => nowMs);
 });
@@ -89,7 +96,10 @@ function run(plans: TunnelPlan[]): Promise<number> {
     uid: process.getuid?.(),
     statusFolder: folder,
     certificateFolder: '/nowhere',
-    openOrigin: () => origin,
+    openOrigin: (_plan, onFailed) => {
+      failing.push(onFailed);
+      return origin;
+    },
     openLink: (_choice, linkEvents) => {
       link.events = linkEvents;
       return link;
@@ -129,12 +139,30 @@ describe('a running command', () => {
     stops.request();
     link.mayClose.resolve();
     expect(await code).toBe(0);
-    expect(events.map((event) => event.event)).toEqual([
-      'interrupted',
-      'interrupted',
-      'interrupted',
-      'resumed',
-      'closed',
+    expect(events.map((event) => event.event)).toEqual(['interrupted', 'resumed', 'closed']);
+    expect(events[0]).toMatchObject({ code: 'RELAY_UNREACHABLE', hint: expect.stringContaining('Check'), tries: 1 });
+    expect(closely.map((event) => ('tries' in event ? event.tries : event.event))).toEqual([
+      'connected',
+      2,
+      3,
+      'connected',
+    ]);
+  });
+
+  it('tells why an origin failed, of which tunnel, and once for many', async () => {
+    const code = run([plan('http', '3000', 'web'), plan('tcp', '5432')]);
+    await link.started.promise;
+    const reason = new PortholeError('ORIGIN_REFUSED', '127.0.0.1: ECONNREFUSED');
+    for (let i = 0; i < 100; i++) for (const onFailed of failing) onFailed(reason);
+    stops.request();
+    link.mayClose.resolve();
+    expect(await code).toBe(0);
+    const { message, hint } = reason;
+    const told = { event: 'origin_failed', code: 'ORIGIN_REFUSED', message, hint, times: 1 };
+    expect(events).toEqual([
+      { ...told, target: 'http://localhost:3000', tunnel: 'web' },
+      { ...told, target: 'localhost:5432' },
+      { event: 'closed' },
     ]);
   });
 

@@ -3,16 +3,19 @@ import {
   errorRow,
   type ErrorCode,
   type LinkEvents,
+  type OnOriginFailed,
   openJointTunnel,
   type Origin,
+  OriginFailures,
   type PortholeError,
   type RelayLink,
 } from '@porthole/agent';
-import { Board } from './board.ts';
+import { Board, labelOf, type TunnelRow } from './board.ts';
 import { EndToEndTunnel } from './end-to-end/end-to-end-tunnel.ts';
 import { HttpInside, RawInside } from './end-to-end/inside.ts';
 import { CountedOrigin } from './origins/counted-origin.ts';
 import { GuardedOrigin } from './origins/guarded-origin.ts';
+import { TracedOrigin } from './origins/traced-origin.ts';
 import { errorEvent } from './output/events.ts';
 import type { Output } from './output/output.ts';
 import type { TunnelPlan } from './plan.ts';
@@ -34,7 +37,7 @@ export interface TunnelRun {
   /** Keys and certificates of end-to-end tunnels. */
   readonly certificateFolder: string;
   /** For http and tcp; a folder is ours. */
-  readonly openOrigin: (plan: TunnelPlan) => Origin;
+  readonly openOrigin: (plan: TunnelPlan, onFailed: OnOriginFailed) => Origin;
   readonly openLink: (choice: RelayChoice, events: LinkEvents) => RelayLink;
 }
 
@@ -48,8 +51,8 @@ type Ending =
 
 /** The exit code. Throws only what happens before there is a link: folders and files that cannot be read. */
 export async function runTunnels(run: TunnelRun): Promise<number> {
-  const board = new Board(run.choice.relay, run.now, (event) => run.output.event(event));
-  const tunnels = await openOrigins(run);
+  const board = new Board(run.choice.relay, run.now, (event, level) => run.output.event(event, level));
+  const tunnels = await openOrigins(run, board);
 
   if (run.choice.note !== undefined) run.output.event({ event: 'note', message: run.choice.note });
   const ended = Promise.withResolvers<Ending>();
@@ -61,7 +64,7 @@ export async function runTunnels(run: TunnelRun): Promise<number> {
       ended.resolve({ why: 'failed', reason });
     },
   });
-  openTunnels(run.plans, tunnels, board, link, (code) => ended.resolve({ why: 'refused', code }));
+  openTunnels(run, tunnels, board, link, (code) => ended.resolve({ why: 'refused', code }));
   const status = startStatus(run, board);
   run.output.watch(board);
   link.start();
@@ -78,41 +81,46 @@ export async function runTunnels(run: TunnelRun): Promise<number> {
 }
 
 interface OpenedOrigin {
+  readonly row: TunnelRow;
   readonly origin: Origin;
   readonly endToEnd: EndToEndTunnel | undefined;
 }
 
-async function openOrigins(run: TunnelRun): Promise<OpenedOrigin[]> {
+async function openOrigins(run: TunnelRun, board: Board): Promise<OpenedOrigin[]> {
   return Promise.all(
     run.plans.map(async (plan) => {
-      const plain = plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan);
+      const row = board.addTunnel({
+        label: plan.label,
+        protocol: plan.claims[0].protocol,
+        target: plan.shownTarget,
+      });
+      const failures = new OriginFailures((failure) => board.originFailed(row, failure));
+      const plain =
+        plan.kind === 'serve' ? await FolderOrigin.open(plan.target, plan) : run.openOrigin(plan, failures.note);
       const origin = plan.basicAuth === undefined ? plain : new GuardedOrigin(plain, plan.basicAuth);
-      if (plan.endToEnd === undefined) return { origin, endToEnd: undefined };
+      if (plan.endToEnd === undefined) return { row, origin, endToEnd: undefined };
       const inside = plan.spoken === 'http' ? new HttpInside(origin) : new RawInside(origin);
       const endToEnd = new EndToEndTunnel(plan.endToEnd, inside, run);
-      return { origin: endToEnd.origin, endToEnd };
+      return { row, origin: endToEnd.origin, endToEnd };
     }),
   );
 }
 
 /** `onNoneLeft` is called with the last refusal once no tunnel is left; until then the others go on. */
 function openTunnels(
-  plans: readonly TunnelPlan[],
+  run: TunnelRun,
   tunnels: readonly OpenedOrigin[],
   board: Board,
   link: RelayLink,
   onNoneLeft: (code: ErrorCode) => void,
 ): void {
-  let left = plans.length;
-  for (const [index, plan] of plans.entries()) {
+  let left = run.plans.length;
+  for (const [index, plan] of run.plans.entries()) {
     const tunnel = tunnels[index];
     if (tunnel === undefined) continue;
-    const row = board.addTunnel({
-      label: plan.label,
-      protocol: plan.claims[0].protocol,
-      target: plan.shownTarget,
-    });
-    const counted = new CountedOrigin(tunnel.origin, () => row.requests++);
+    const { row } = tunnel;
+    const told = run.choice.logLevel === 'debug' ? tracedOrigin(tunnel.origin, row, run) : tunnel.origin;
+    const counted = new CountedOrigin(told, () => row.requests++);
     openJointTunnel(link, plan.claims, counted, {
       onClaimed: (claimed) => {
         const urls = claimed.map(({ url }) => url);
@@ -126,6 +134,11 @@ function openTunnels(
       },
     });
   }
+}
+
+/** Tells of each exchange: for those who ask for it, and nothing that others pay for. */
+function tracedOrigin(origin: Origin, row: TunnelRow, { output, now }: TunnelRun): Origin {
+  return new TracedOrigin(origin, now, (event) => output.event({ ...event, ...labelOf(row) }));
 }
 
 /** A tunnel that cannot be listed is still a tunnel. */

@@ -1,17 +1,23 @@
 /** Everything a command needs from outside, handed in by `main.ts`, so that no other file touches the process. */
 import { join } from 'node:path';
-import type { LinkEvents, Origin, RelayLink } from '@porthole/agent';
+import type { LinkEvents, OnOriginFailed, Origin, RelayLink } from '@porthole/agent';
 import { openOutput, type Output } from './output/output.ts';
 import { LineWriter, type OutputStream } from './output/line-writer.ts';
 import { printable } from './output/plain-lines.ts';
 import type { TunnelPlan } from './plan.ts';
 import { statusFolder } from './running/status-socket.ts';
 import { Credentials, credentialsPath } from './settings/credentials.ts';
+import type { LogLevel } from './settings/config-schema.ts';
 import type { RelayChoice, Surroundings } from './settings/relay-choice.ts';
 import type { StopRequests } from './stop-requests.ts';
 
 export interface InputStream extends AsyncIterable<Buffer | string> {
   readonly isTTY?: boolean;
+}
+
+/** How much is told. Known from flag and environment at first, from the configuration file as soon as that is read. */
+export interface Verbosity {
+  level: string | undefined;
 }
 
 export interface World {
@@ -27,7 +33,8 @@ export interface World {
   readonly version: string;
   readonly now: () => number;
   readonly stops: StopRequests;
-  readonly openOrigin: (plan: TunnelPlan) => Origin;
+  readonly verbosity: Verbosity;
+  readonly openOrigin: (plan: TunnelPlan, onFailed: OnOriginFailed) => Origin;
   readonly openLink: (choice: RelayChoice, events: LinkEvents) => RelayLink;
 }
 
@@ -46,8 +53,11 @@ export function certificateFolderOf({ env, home }: World): string {
   return join(base.startsWith('/') ? base : join(home, '.local', 'state'), 'porthole', 'certificates');
 }
 
-export function eventOutput(world: World, json: boolean, qr?: (url: string) => string[]): Output {
-  return openOutput(world.stdout, world.stderr, world.env['TERM'], { json, qr, now: world.now });
+export function eventOutput(
+  world: World,
+  options: { readonly json: boolean; readonly level: LogLevel; readonly qr: ((url: string) => string[]) | undefined },
+): Output {
+  return openOutput(world.stdout, world.stderr, world.env['TERM'], { ...options, now: world.now });
 }
 
 /** Prints what a command answers and ends with; lines are made harmless to the terminal. */

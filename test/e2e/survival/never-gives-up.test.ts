@@ -24,7 +24,13 @@ beforeAll(async () => {
   cutter = await startCarrierCutter({ port: () => relay.port });
   token = await relay.addToken('ada');
   port = await refusingPort();
-  agent = await startAgent({ relayUrl: cutter.url, token, target: port, name: 'stubborn' });
+  agent = await startAgent({
+    relayUrl: cutter.url,
+    token,
+    target: port,
+    name: 'stubborn',
+    args: ['--log-level', 'debug'],
+  });
   url = await agent.url();
 });
 afterAll(async () => {

@@ -115,10 +115,10 @@ describe('visitors who keep coming', () => {
       const before = ran.length;
       // Enough for the carrier to have been worth having, so that the agent's pauses start from the beginning.
       await until('requests run', () => ran.length > before + 300);
-      const interruptions = agent.countEvents('interrupted');
+      const { refusals } = cutter;
       cutter.refuse(true);
       cutter.cut();
-      await agent.untilEvents('interrupted', interruptions + 2);
+      await until('the agent dials in vain', () => cutter.refusals >= refusals + 2);
       cutter.refuse(false);
     }
     await visitors.stop();

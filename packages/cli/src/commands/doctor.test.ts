@@ -54,6 +54,7 @@ async function examine(software: string | undefined, relay: string): Promise<str
     version: '1.2.3',
     now: () => Date.now(),
     stops: new StopRequests(() => 0),
+    verbosity: { level: undefined },
     openOrigin: () => expect.unreachable(),
     openLink: (_choice, events: LinkEvents) => ({
       start: () => events.onConnected({ resumed: false, carrier: 'upgrade', rttMs: 3, relaySoftware: software }),

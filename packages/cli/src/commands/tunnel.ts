@@ -34,8 +34,9 @@ export async function runPlans(
   flags: TunnelFlags,
   world: World,
 ): Promise<number> {
-  const qr = await qrFor(flags, world);
-  const output = eventOutput(world, flags.json ?? false, qr);
+  const level = choice.logLevel;
+  world.verbosity.level = level;
+  const output = eventOutput(world, { json: flags.json ?? false, level, qr: await qrFor(flags, world) });
   const { now, pid, uid, stops, openOrigin, openLink } = world;
   try {
     return await runTunnels({

@@ -32,10 +32,13 @@ export class EndToEndTunnel {
       {
         onCertificate: (facts) => void this.#tell(facts),
         onTrouble: (error, nextTryInMs) =>
-          output.event({
-            event: 'note',
-            message: `no certificate yet: ${error.message} ${errorRow(error.code).hint} Next try in ${Math.round(nextTryInMs / 1000)} s.`,
-          }),
+          output.event(
+            {
+              event: 'note',
+              message: `no certificate yet: ${error.message} ${errorRow(error.code).hint} Next try in ${Math.round(nextTryInMs / 1000)} s.`,
+            },
+            'warn',
+          ),
       },
     );
   }

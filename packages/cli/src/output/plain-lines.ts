@@ -1,4 +1,5 @@
 /** Events as plain lines, for pipes, logs and simple terminals. */
+import type { ErrorCode } from '@porthole/agent';
 import type { CliEvent } from './events.ts';
 
 const SEEN = {
@@ -13,12 +14,20 @@ export function plainLines(event: CliEvent): string[] {
       return (event.urls ?? [event.url]).map(
         (url) => `${url} -> ${event.target}${event.tunnel === undefined ? '' : ` (${event.tunnel})`}`,
       );
+    case 'connected':
+      return [connectedLine(event)];
     case 'interrupted':
-      return [`No connection to the relay: ${event.message} Next try ${inWords(event.next_try_ms)}.`];
+      return interruptedLines(event);
     case 'resumed':
       return [event.new_session ? 'Connected again, with a new session.' : 'Connected again.'];
     case 'refused':
       return [`${event.tunnel ?? event.target}: refused: ${event.message} [${event.code}]`, `  ${event.hint}`];
+    case 'origin_failed':
+      return originFailedLines(event);
+    case 'exchange':
+      return [`${labelOf(event)}${event.method} ${event.path} -> ${outcomeOf(event)}`];
+    case 'visit':
+      return [`${labelOf(event)}connection -> ${outcomeOf(event)}`];
     case 'note':
       return [event.message];
     case 'certificate':
@@ -31,6 +40,35 @@ export function plainLines(event: CliEvent): string[] {
     case 'error':
       return [...errorLines(event.message, event.code), `  ${event.hint}`];
   }
+}
+
+type EventOf<Kind extends CliEvent['event']> = Extract<CliEvent, { event: Kind }>;
+
+function connectedLine({ carrier, resumed, rtt_ms: rttMs, relay_software: software }: EventOf<'connected'>): string {
+  const away = rttMs === undefined ? '' : `, ${rttMs} ms away`;
+  const relay = software === undefined ? '' : ` to ${software}`;
+  return `Connected${relay}: ${resumed ? 'the session goes on' : 'a new session'}, carried by ${carrier}${away}.`;
+}
+
+/** What to do is said once; whoever reads the same again has read it. */
+function interruptedLines({ message, code, hint, tries, next_try_ms: nextTryMs }: EventOf<'interrupted'>): string[] {
+  const next = `Next try ${inWords(nextTryMs)}. [${code}]`;
+  if (tries > 1) return [`Still no connection to the relay after ${tries} tries: ${message} ${next}`];
+  return [`No connection to the relay: ${message} ${next}`, `  ${hint}`];
+}
+
+function originFailedLines(event: EventOf<'origin_failed'>): string[] {
+  const line = `${event.tunnel ?? event.target}: ${event.message} [${event.code}]`;
+  return event.times > 1 ? [`${line} (${event.times} times)`] : [line, `  ${event.hint}`];
+}
+
+function labelOf({ tunnel }: { readonly tunnel?: string }): string {
+  return tunnel === undefined ? '' : `${tunnel}: `;
+}
+
+function outcomeOf({ status, code, ms }: { status?: number; code?: ErrorCode; ms: number }): string {
+  const outcome = [status, code].filter((each) => each !== undefined).join(' ');
+  return `${outcome === '' ? 'ended' : outcome} in ${ms} ms`;
 }
 
 /** A detail of many lines (the faults of a configuration file) is clearer below its sentence. */

@@ -27,7 +27,8 @@ export interface ScreenView {
 }
 
 export function screenRows(view: ScreenView): string[] {
-  const rows = [relayRow(view), ''];
+  const { relayState } = view.board;
+  const rows = [relayRow(view), ...(relayState.state === 'reconnecting' ? [`  ${relayState.hint}`] : []), ''];
   for (const tunnel of view.board.tunnels) rows.push(...tunnelRows(tunnel));
   for (const note of view.notes) rows.push(`  ${note}`);
   const qr =

@@ -58,7 +58,7 @@ export const OPTIONS = {
     flag: '--log-level <level>',
     key: 'log_level',
     env: 'PORTHOLE_LOG_LEVEL',
-    help: 'error, warn, info or debug; debug adds stacks',
+    help: 'how much is told: error, warn, info or debug (also each exchange, each try to connect, and stacks)',
     default: 'info',
     commands: 'all',
   },
