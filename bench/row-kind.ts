@@ -61,7 +61,9 @@ export interface RequestRate {
   readonly measure: (to: Path, seconds: number) => Promise<number>;
 }
 
+/** Of a process that has not been measured yet, and of one that has, with another load. */
 const FIRST_WARM_UP_SECONDS = 5;
+const WARM_UP_SECONDS = 3;
 const warm = new WeakSet<Path>();
 
 export function requestRate({ name, title, atLeast, paths, measure }: RequestRate): RowKind {
@@ -70,9 +72,9 @@ export function requestRate({ name, title, atLeast, paths, measure }: RequestRat
     measure: async (setting) => {
       const { seconds, rounds } = setting.scale;
       const all = await paths(setting);
-      // The first seconds of a process are not how it runs.
+      // The first seconds of a process, or of a kind of load, are not how it runs.
       for (const to of all.values()) {
-        await measure(to, warm.has(to) ? 1 : FIRST_WARM_UP_SECONDS).catch(() => undefined);
+        await measure(to, warm.has(to) ? WARM_UP_SECONDS : FIRST_WARM_UP_SECONDS).catch(() => undefined);
         warm.add(to);
       }
       const values = await inTurns(

@@ -17,9 +17,10 @@ const SILENT_HEARTBEATS = 2 - 1 / LOOKS_PER_HEARTBEAT;
 const PULL_BYTES = 262_144;
 /**
  * After this many additions in one turn, what there is goes out without waiting for the turn's end, so that the other
- * end works on it while this one makes the next; and again after twice as many more, and so on: each costs a write.
+ * end works on it while this one makes the next; and again after twice as many more, and so on. Each costs a write, and
+ * two switches of processes where both ends share a processor.
  */
-const FIRST_PART = 16;
+const FIRST_PART = 64;
 
 /**
  * Moves frames between one lane and one carrier until the carrier dies or `stop` is called. Frames of one event-loop
