@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findOnPath, Workbench } from './processes.ts';
-import { isReached, machine, table, type Row } from './report.ts';
+import { isReached, machine, roundLines, table, type Row } from './report.ts';
 import { makeCertificate } from './certificate.ts';
 import { DEFAULT_SCALE, type Paths, QUICK_SCALE, type RowKind, type Setting } from './row-kind.ts';
 import { ROWS } from './rows.ts';
@@ -69,7 +69,9 @@ async function measureAll(bench: Workbench, kinds: readonly RowKind[]): Promise<
   for (const kind of kinds) {
     console.error(`${kind.name} …`);
     try {
-      rows.push(await kind.measure(setting));
+      const row = await kind.measure(setting);
+      rows.push(row);
+      for (const line of roundLines(row)) console.error(line);
     } catch (error) {
       failures += 1;
       console.error(`  ${error instanceof Error ? error.message : String(error)}`);

@@ -49,6 +49,11 @@ export function table(rows: readonly Row[]): string {
   return markdown(lines);
 }
 
+/** What each round of a row gave, for whoever wonders about a median. */
+export function roundLines({ values, digits }: Row): string[] {
+  return [...values].map(([name, rounds]) => `  ${name}: ${rounds.map((value) => figure(value, digits)).join('  ')}`);
+}
+
 function verdict(row: Row): string {
   if (row.target.kind === 'none') return '';
   return isReached(row) ? 'reached' : 'MISSED';

@@ -377,7 +377,14 @@ describe('login', () => {
     await works(url);
     const status = await porthole(['status']);
     expect([status.code, status.stdout]).toEqual([0, expect.stringContaining(url)]);
+    expect(await porthole(['wait'])).toMatchObject({ code: 0, stdout: url });
+    const waited = await porthole(['wait', new URL(url).hostname.split('.')[0] ?? '', '--json']);
+    expect(JSON.parse(waited.stdout)).toMatchObject({ event: 'tunnel', url, target: expect.any(String) });
+    const inVain = await porthole(['wait', 'somebody-else', '--timeout', '1']);
+    expect([inVain.code, inVain.stderr]).toEqual([1, expect.stringMatching(/no 'somebody-else'[\s\S]*WAIT_TIMEOUT/)]);
+    expect((await porthole(['wait', '--timeout', '1m'])).code).toBe(2);
     await agent.close();
+    expect((await porthole(['wait', '--timeout', '1'])).code).toBe(1);
     expect((await porthole(['logout'])).code).toBe(0);
     expect(existsSync(`${stored}/credentials.json`)).toBe(false);
   });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { ERRORS } from '@porthole/protocol';
 import { describe, expect, it } from 'vitest';
 import * as frame from '../../packages/protocol/src/frame.ts';
+import { type CliEvent, levelOf } from '../../packages/cli/src/output/events.ts';
 import { buildProgram } from '../../packages/cli/src/program.ts';
 import type { World } from '../../packages/cli/src/world.ts';
 import { generatedPages } from '../../scripts/generated-pages.ts';
@@ -39,6 +40,42 @@ describe('docs/configuration.md', () => {
     const off = rows.filter((row) => row.startsWith('| `--no-'));
     expect(off.length).toBeGreaterThan(1);
     for (const row of off) expect(row).toMatch(/\| do not |; the flag switches that off \|$/);
+  });
+});
+
+describe('docs/programs.md', () => {
+  const text = page('docs/programs.md');
+  const rows = (heading: string): string[] =>
+    (text.split(`## ${heading}`)[1]?.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('| `'));
+
+  it('has every option and every event of the library', () => {
+    const names = rows('The library')
+      .map((row) => row.split('|')[1] ?? '')
+      .join();
+    const options = ['agent.ts', 'served-by.ts'].flatMap((file) =>
+      [...page(`packages/agent/src/${file}`).matchAll(/^ {2}readonly (\w+)\?: /gm)].map(([, name]) => name),
+    );
+    const events = [...page('packages/agent/src/tunnel.ts').matchAll(/^ {2}(\w+): \[info: /gm)].map(([, name]) => name);
+    expect(options.length).toBeGreaterThan(15);
+    expect(events.length).toBeGreaterThan(4);
+    // What is for the package itself and for logs.
+    const inner = new Set(['log', 'closesAgent']);
+    for (const name of [...options, ...events])
+      if (!inner.has(String(name))) expect(names, name).toContain(`\`${name}\``);
+  });
+
+  it('has every event of --json, with its fields and its level', () => {
+    const source = page('packages/cli/src/output/events.ts').split('export function')[0] ?? '';
+    const kinds = source.split(/^ {2}\| /m).slice(1);
+    expect(kinds.length).toBeGreaterThan(10);
+    for (const kind of kinds) {
+      const event = /event: '(\w+)'/.exec(kind)?.[1];
+      const row = rows('`--json`').find((line) => line.startsWith(`| \`${event}\` |`));
+      expect(row, event).toBeDefined();
+      expect(row, event).toContain(` ${levelOf({ event } as CliEvent)}`);
+      for (const [, field] of kind.matchAll(/readonly (\w+)\??:/g))
+        if (field !== 'event') expect(row, event).toContain(`\`${field}\``);
+    }
   });
 });
 

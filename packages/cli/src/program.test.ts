@@ -250,7 +250,7 @@ it('the certificate authority of the environment counts where no flag names one'
 describe('help', () => {
   it('lists the commands, and every option of the table exactly once where it belongs', async () => {
     expect(await run('--help')).toBe(0);
-    for (const name of ['http', 'tcp', 'serve', 'start', 'login', 'logout', 'status', 'doctor', 'completion'])
+    for (const name of ['http', 'tcp', 'serve', 'start', 'login', 'logout', 'status', 'wait', 'doctor', 'completion'])
       expect(out.text).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     out.text = '';
     await run('http --help');

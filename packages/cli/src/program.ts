@@ -1,6 +1,7 @@
 /** The command line: which commands there are, what they take. What they do is loaded only when they are called. */
 import { PortholeError } from '@porthole/agent';
 import { Command, CommanderError, Option } from 'commander';
+import type { WaitFlags } from './commands/wait.ts';
 import type { SharedFlags, TunnelFlags } from './flags.ts';
 import type { TunnelKind } from './settings/config-schema.ts';
 import { flagHelp, optionRow, optionsOf, sharedOptions, type OptionName } from './settings/options.ts';
@@ -89,6 +90,14 @@ function addOtherCommands(program: Command, world: World, done: (work: Promise<n
   status.action(async () => {
     const { runStatus } = await import('./commands/status.ts');
     await done(runStatus(status.optsWithGlobals<SharedFlags>(), world));
+  });
+  const wait = program
+    .command('wait [tunnel]')
+    .description('wait until your tunnels on this machine stand, all or the named one, and print their addresses');
+  for (const name of optionsOf('wait')) wait.addOption(optionOf(name));
+  wait.action(async (tunnel: string | undefined) => {
+    const { runWait } = await import('./commands/wait.ts');
+    await done(runWait(tunnel, wait.optsWithGlobals<WaitFlags>(), world));
   });
   const doctor = program.command('doctor').description('check, step by step, the way from here to the relay and back');
   doctor.action(async () => {

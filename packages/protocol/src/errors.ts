@@ -455,6 +455,13 @@ export const ERRORS = {
     message: 'The relay is stopping.',
     hint: 'Nothing to do if it is only being restarted: the agent goes back to it by itself.',
   },
+  WAIT_TIMEOUT: {
+    wire: 189,
+    retryable: true,
+    exit: 1,
+    message: 'The tunnels do not stand yet.',
+    hint: '`porthole status` shows how far they are; --timeout waits longer.',
+  },
   FILE_UNREADABLE: {
     wire: 166,
     retryable: false,

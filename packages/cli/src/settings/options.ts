@@ -3,7 +3,7 @@
  * wording. The parser, the file's schema and the generated page all read this table.
  */
 
-export type CommandName = 'http' | 'tcp' | 'tls' | 'serve' | 'start' | 'login';
+export type CommandName = 'http' | 'tcp' | 'tls' | 'serve' | 'start' | 'login' | 'wait';
 
 export interface OptionRow {
   /** As commander reads it: `--name <name>`. Absent for what only the file has. */
@@ -67,6 +67,12 @@ export const OPTIONS = {
     flag: '--token-stdin',
     help: 'read the token from standard input, also where that is a terminal',
     commands: ['login'],
+  },
+  timeout: {
+    flag: '--timeout <seconds>',
+    help: 'how long to wait',
+    default: '60',
+    commands: ['wait'],
   },
   qr: {
     flag: '--qr',
