@@ -4,6 +4,7 @@
  */
 export type { Carrier, CarrierReceiver } from './node/carrier.ts';
 export { monotonicNow } from './node/clock.ts';
+export { connectionHandle } from './node/connection-handle.ts';
 export { H2_CONNECTION_FIELDS, h2Headers } from './node/h2-headers.ts';
 export { LanePump, type PumpEvents } from './node/lane-pump.ts';
 export { type ByteReader, hasLeft, readMemory, ReadTap, tapOf, TappedSocket, toKeep } from './node/read-tap.ts';

@@ -6,6 +6,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
+import { connectionHandle } from './connection-handle.ts';
 
 /** What Node's streams use of a connection. Both return 0 or the number of a system error. */
 interface Handle {
@@ -52,8 +53,8 @@ export class DirectWrites {
     if (internals === undefined || request === undefined) return undefined;
     if (!(socket instanceof Socket) || !socket.writable || socket.writableLength > 0 || socket.connecting)
       return undefined;
-    const handle = (socket as { _handle?: (Handle & object) | null })._handle;
-    if (handle === undefined || handle === null || !internals.handles.includes(handle.constructor)) return undefined;
+    const handle = connectionHandle(socket) as Handle | undefined;
+    if (handle === undefined || !internals.handles.includes(handle.constructor)) return undefined;
     if (this.#waiting.has(socket)) return undefined;
     const fault =
       typeof chunk === 'string' ? handle.writeLatin1String(request, chunk) : handle.writeBuffer(request, chunk);

@@ -4,6 +4,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 import type { ReadMemory } from '../read-memory.ts';
+import { connectionHandle } from './connection-handle.ts';
 import { ReadTap, tapped } from './read-tap.ts';
 
 /** Half of what a record holds at most (RFC 8446 section 5.1): a bulk transfer is under way. */
@@ -14,8 +15,8 @@ const BULK_BYTES = 8_192;
  * still comes as `data`. Does nothing where this Node does not keep things where versions 20 to 26 do.
  */
 export function tapSecureSocket(socket: TLSSocket, memory: ReadMemory): void {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null) return;
+  const handle = connectionHandle(socket);
+  if (handle === undefined) return;
   const useUserBuffer: unknown = Reflect.get(handle, 'useUserBuffer');
   const buffer = symbolOf(socket, 'kBuffer');
   const callback = symbolOf(socket, 'kBufferCb');

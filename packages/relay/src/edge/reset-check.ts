@@ -3,6 +3,7 @@
  * wait for any on such a socket.
  */
 import type * as net from 'node:net';
+import { connectionHandle } from '@porthole/protocol/node';
 
 /** Probes come so soon on a connection that nobody reads … */
 const PAUSED_KEEP_ALIVE_MS = 5_000;
@@ -12,8 +13,9 @@ export const KEEP_ALIVE_MS = 60_000;
 /** Whether nobody reads the socket and the other end has reset it. One system call for those that nobody reads. */
 export function isResetUnread(socket: net.Socket): boolean {
   if (!socket.isPaused() || socket.destroyed) return false;
-  const handle = Reflect.get(socket, '_handle') as { getpeername?: (into: object) => number } | null | undefined;
-  return typeof handle?.getpeername === 'function' && handle.getpeername({}) !== 0;
+  const handle = connectionHandle(socket);
+  const getPeerName: unknown = handle === undefined ? undefined : Reflect.get(handle, 'getpeername');
+  return typeof getPeerName === 'function' && Reflect.apply(getPeerName, handle, [{}]) !== 0;
 }
 
 /**
@@ -35,6 +37,6 @@ export class UnreadVisitor {
       this.#isProbing = isPaused;
       this.#socket.setKeepAlive(true, isPaused ? PAUSED_KEEP_ALIVE_MS : KEEP_ALIVE_MS);
     }
-    return isPaused && isResetUnread(this.#socket);
+    return isResetUnread(this.#socket);
   }
 }

@@ -4,7 +4,7 @@
  */
 import type * as net from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { readMemory, tapSecureSocket, TappedSocket } from '@porthole/protocol/node';
+import { connectionHandle, readMemory, tapSecureSocket, TappedSocket } from '@porthole/protocol/node';
 
 /** Of one listener. */
 export class VisitorReads {
@@ -12,7 +12,7 @@ export class VisitorReads {
 
   /** `accepted`: paused since its server made it (`pauseOnConnect`), so that no byte of it was read. */
   adopt(accepted: net.Socket): net.Socket {
-    const handle = handleOf(accepted);
+    const handle = tappableHandle(accepted);
     if (handle === undefined) return accepted;
     // `handle` and `manualStart` are what Node's own servers pass; its type declarations leave them out.
     const options = { handle, allowHalfOpen: true, manualStart: true };
@@ -29,9 +29,8 @@ export class VisitorReads {
   }
 }
 
-/** The connection itself, if this Node keeps it where Node 20 to 26 do and it can read into a given buffer. */
-function handleOf(socket: net.Socket): object | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null) return undefined;
-  return typeof Reflect.get(handle, 'useUserBuffer') === 'function' ? handle : undefined;
+/** The connection itself, if it can read into a given buffer. */
+function tappableHandle(socket: net.Socket): object | undefined {
+  const handle = connectionHandle(socket);
+  return handle !== undefined && typeof Reflect.get(handle, 'useUserBuffer') === 'function' ? handle : undefined;
 }
