@@ -3,9 +3,8 @@
  * password, and is therefore to be bound to loopback or a private network.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type ListenAddress, listenOptions } from '../config/config.ts';
-import { listenFailure } from '../config/listen-failure.ts';
+import { listen } from '../config/listening.ts';
 import { isLoopback } from '../config/loopback.ts';
 import { printListenAddress } from '../config/scalars.ts';
 import { METRICS_CONTENT_TYPE } from '../observe/metrics.ts';
@@ -56,19 +55,11 @@ export class AdminServer {
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
 
-  /** The port bound. `fd`: a socket that is bound already, instead of the address. Rejects as `listenFailure` says. */
+  /** The port bound. `fd`: a socket that is bound already, instead of the address. Rejects as `listen` does. */
   async start(fd?: number): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(listenFailure(cause.code ?? '', `admin ${printListenAddress(this.#address)}`, cause));
-      });
-      this.#server.listen(fd === undefined ? listenOptions(this.#address) : { fd }, () => {
-        // Running out of file descriptors is reported here, too; the listener goes on.
-        this.#server.removeAllListeners('error').on('error', (error) => this.#onError(error));
-        resolve();
-      });
-    });
-    return (this.#server.address() as AddressInfo).port;
+    const on = fd === undefined ? listenOptions(this.#address) : { fd };
+    const where = `admin ${printListenAddress(this.#address)}`;
+    return (await listen(this.#server, on, where, (error) => this.#onError(error))).port;
   }
 
   /** Idempotent. */

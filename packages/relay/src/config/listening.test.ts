@@ -1,7 +1,7 @@
 import * as net from 'node:net';
 import { once } from 'node:events';
 import { afterEach, expect, it } from 'vitest';
-import { listen } from './listen.ts';
+import { listen } from './listening.ts';
 
 const servers: net.Server[] = [];
 

@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { countOwnAnswer } from './counters.ts';
 import type { DoorParts } from './door-parts.ts';
 import { H2Door } from './h2-door.ts';
-import { BACKLOG, listen } from './listen.ts';
+import { BACKLOG, listen } from '../config/listening.ts';
 import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { KEEP_ALIVE_MS } from './reset-check.ts';

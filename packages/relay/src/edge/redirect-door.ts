@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { isAddressLiteral, normalHostName } from '@porthole/acme';
 import type { HttpDoorAddress } from './http-door.ts';
 import { CHALLENGE_PATH_PREFIX } from '../tls/challenges.ts';
-import { BACKLOG, listen } from './listen.ts';
+import { BACKLOG, listen } from '../config/listening.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
 
 export interface RedirectDoorParts {

@@ -6,7 +6,7 @@ import * as net from 'node:net';
 import { PortholeError } from '@porthole/protocol';
 import type { ListenHandle, PortSource, PublicPorts } from '../routing/public-ports.ts';
 import type { EdgeParts } from './edge-parts.ts';
-import { listen } from './listen.ts';
+import { listen } from '../config/listening.ts';
 import { OpenConnections } from './open-connections.ts';
 import type { ProxyArrivals } from './proxy-arrivals.ts';
 import { TcpVisitor } from './tcp-visitor.ts';

@@ -12,7 +12,7 @@ import type { EdgeParts } from './edge-parts.ts';
 import { HALF_OPEN_LIMITS, type HalfOpenLimits, HalfOpenSockets } from './half-open.ts';
 import { HandshakePace } from './handshake-pace.ts';
 import type { HttpDoorAddress } from './http-door.ts';
-import { BACKLOG, listen } from './listen.ts';
+import { BACKLOG, listen } from '../config/listening.ts';
 import { OpenConnections } from './open-connections.ts';
 import { ownAnswer, UNREADABLE } from './own-answers.ts';
 import { type PeekOutcome, peekOpening } from './opening-peek.ts';

@@ -5,7 +5,7 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { listenFailure } from '../config/listen-failure.ts';
+import { listenFailure } from '../config/listening.ts';
 import type { ListenHandle } from '../routing/public-ports.ts';
 
 export interface BoundSocket {
