@@ -23,9 +23,9 @@ const NOTE = (source: string): string => `<!-- Made from ${source} by \`npm run 
 
 /** The groups of the table are its comments; they are read from the source so that they exist once. */
 function errorsPage(): string {
-  const source = readFileSync(new URL('../packages/protocol/src/errors.ts', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('../packages/protocol/src/error-table.ts', import.meta.url), 'utf8');
   const lines = [
-    NOTE('packages/protocol/src/errors.ts'),
+    NOTE('packages/protocol/src/error-table.ts'),
     '# Errors',
     '',
     'Every failure that can reach a person has a code, which never changes its meaning. Visitors find it in the `Porthole-Error`',
