@@ -1,6 +1,5 @@
 /** An end-to-end tunnel as a whole: the origin that ends TLS, its certificate, and what the user is told about it. */
 import { getCACertificates } from 'node:tls';
-import { errorRow } from '@porthole/agent';
 import type { Output } from '../output/output.ts';
 import type { EndToEndPlan } from '../plan.ts';
 import type { RelayChoice } from '../settings/relay-choice.ts';
@@ -35,7 +34,7 @@ export class EndToEndTunnel {
           output.event(
             {
               event: 'note',
-              message: `no certificate yet: ${error.message} ${errorRow(error.code).hint} Next try in ${Math.round(nextTryInMs / 1000)} s.`,
+              message: `no certificate yet: ${error.message} ${error.hint} Next try in ${Math.round(nextTryInMs / 1000)} s.`,
             },
             'warn',
           ),

@@ -1,5 +1,5 @@
 /** What a running command has to tell, in the shape that `--json` prints, one object per line. */
-import { errorRow, type ErrorCode, type PortholeError } from '@porthole/agent';
+import type { ErrorCode, PortholeError } from '@porthole/agent';
 import type { LogLevel } from '../settings/config-schema.ts';
 
 export type CliEvent =
@@ -80,7 +80,7 @@ export type CliEvent =
   | { readonly event: 'error'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
 
 export function errorEvent(error: PortholeError): CliEvent {
-  return { event: 'error', code: error.code, message: error.message, hint: errorRow(error.code).hint };
+  return { event: 'error', code: error.code, message: error.message, hint: error.hint };
 }
 
 /** How urgent an event is, by what `--log-level` calls it. An address is what the command was run for: never left out. */

@@ -1,8 +1,7 @@
 /** Where a running command's events go: JSON lines, plain lines, or a live screen. */
 import type { Board } from '../board.ts';
-import type { LogLevel } from '../settings/config-schema.ts';
 import { type CliEvent, levelOf } from './events.ts';
-import { LOG_LEVELS } from '../settings/config-schema.ts';
+import { LOG_LEVELS, type LogLevel } from '../settings/config-schema.ts';
 import { LineWriter, type OutputStream } from './line-writer.ts';
 import { plainLines, printable } from './plain-lines.ts';
 import { Screen } from './screen.ts';

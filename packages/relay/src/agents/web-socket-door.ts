@@ -21,6 +21,12 @@ export class WebSocketDoor {
     handleProtocols: (offered) => (offered.has(WEBSOCKET_PROTOCOL) ? WEBSOCKET_PROTOCOL : false),
   });
 
+  constructor() {
+    this.#server.on('wsClientError', (error, _socket, request) => {
+      this.#refusals.get(request)?.('BAD_REQUEST', error.message);
+    });
+  }
+
   /** Calls `begin` with a carrier, or `refuse` when it is no proper WebSocket that is asked for. */
   accept(
     socket: net.Socket,
@@ -33,12 +39,6 @@ export class WebSocketDoor {
     this.#refusals.set(request, refuse);
     this.#server.handleUpgrade(request, socket, rest, (webSocket) => {
       begin(new WebSocketCarrier(webSocket, socket));
-    });
-  }
-
-  constructor() {
-    this.#server.on('wsClientError', (error, _socket, request) => {
-      this.#refusals.get(request)?.('BAD_REQUEST', error.message);
     });
   }
 
